@@ -1,1 +1,19 @@
-//! To be written.
+//! The networks of AECNN: ResNet-50 cut at its splits, and the feature encoders and decoders
+//! that stand at the cut.
+//!
+//! Both sides of the link use this crate. The device runs [`preprocess`], a [`resnet::Front`]
+//! and a [`codec::Encoder`]; the edge server runs a [`codec::Decoder`] and a [`resnet::Tail`].
+//! Nothing here knows of sockets, browsers or files: weights and codecs come in as bytes.
+//!
+//! The method is the paper "Attention-based Feature Compression for CNN Inference Offloading in
+//! Edge Computing" (arXiv 2211.13745).
+
+// pub mod codec;
+pub mod digest;
+pub mod manifest;
+pub mod preprocess;
+pub mod resnet;
+mod split;
+pub mod weights;
+
+pub use split::{FeatureShape, Split, UnknownSplit, Variant};

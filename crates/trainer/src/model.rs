@@ -1,0 +1,62 @@
+//! A model folder on disk.
+
+use std::path::{Path, PathBuf};
+
+
+use aecnn::manifest::Manifest;
+use aecnn::resnet::{ResNet50, part_names};
+use aecnn::weights::Weights;
+use anyhow::{Context, Result};
+use burn::tensor::Device;
+
+const MANIFEST: &str = "manifest.json";
+
+/// A model folder whose manifest has been read.
+pub(crate) struct ModelFolder {
+    pub(crate) path: PathBuf,
+    pub(crate) manifest: Manifest,
+}
+
+impl ModelFolder {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let file = path.join(MANIFEST);
+        let json = std::fs::read(&file).with_context(|| {
+            format!("reading {}; `trainer import` makes a model folder", file.display())
+        })?;
+        let manifest =
+            Manifest::parse(&json).with_context(|| format!("reading {}", file.display()))?;
+        Ok(Self {
+            path: path.to_owned(),
+            manifest,
+        })
+    }
+
+    /// The whole network on `device`.
+    pub(crate) fn network(&self, device: &Device) -> Result<ResNet50> {
+        let files = part_names()
+            .into_iter()
+            .map(|name| {
+                let part = self.manifest.part(name).context("a part is missing")?;
+                let path = self.path.join(&part.file.file);
+                let bytes = std::fs::read(&path)
+                    .with_context(|| format!("reading {}", path.display()))?;
+                part.file.check(&bytes)?;
+                Ok((name, bytes))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let parts: Vec<(&str, &[u8])> = files
+            .iter()
+            .map(|(name, bytes)| (*name, bytes.as_slice()))
+            .collect();
+        let weights = Weights::read(&parts)?;
+        Ok(ResNet50::load(self.manifest.variant, &weights, device)?)
+    }
+}
+
+
+/// Writes the manifest of the model in `folder`.
+pub(crate) fn write_manifest(folder: &Path, manifest: &Manifest) -> Result<()> {
+    let path = folder.join(MANIFEST);
+    let json = format!("{}\n", serde_json::to_string_pretty(manifest)?);
+    std::fs::write(&path, json).with_context(|| format!("writing {}", path.display()))
+}
