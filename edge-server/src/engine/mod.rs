@@ -1,0 +1,114 @@
+//! Inference: what is computed, by whom, in which order.
+//!
+//! A frame's way through here: [`Queue::submit`] -> [`batch`] -> [`Engine::run`] ([`Networks`]:
+//! restore, tail) -> [`top_k`].
+
+mod answer;
+mod batch;
+mod networks;
+mod queue;
+
+pub use answer::{Class, softmax, top_k};
+pub use batch::{Entry, take_batch};
+pub use networks::Networks;
+pub use queue::{Finished, Inference, Queue, QueueError, StartError, Ticket};
+
+use std::time::Duration;
+
+use aecnn::Split;
+use feature_codec::Symbol;
+
+/// Which codec of which model, as indices into the catalogue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CodecId {
+    /// Index of the model in the catalogue.
+    pub model: usize,
+    /// Index of the codec in the model's manifest.
+    pub codec: usize,
+}
+
+/// What one client wants computed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// A feature, as the symbols of its latent.
+    Latent {
+        /// The codec that made it.
+        codec: CodecId,
+        /// Where that codec cuts the network.
+        split: Split,
+        /// Index of the codec's rate.
+        rate: usize,
+        /// Channel-major symbols of the first channels; how many follows from the length.
+        symbols: Vec<Symbol>,
+    },
+    /// A whole picture: the network's input, 3 planes of 224x224.
+    Picture {
+        /// Index of the model in the catalogue.
+        model: usize,
+        /// The planes, one behind the other.
+        planes: Vec<f32>,
+    },
+}
+
+/// Inputs of one route can be computed in one batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Route {
+    /// Index of the model in the catalogue.
+    pub model: usize,
+    /// Where the feature enters; `None` for a picture, which passes through the whole network.
+    pub split: Option<Split>,
+}
+
+impl Input {
+    /// What this input can be computed together with.
+    #[must_use]
+    pub fn route(&self) -> Route {
+        match self {
+            Self::Latent { codec, split, .. } => Route { model: codec.model, split: Some(*split) },
+            Self::Picture { model, .. } => Route { model: *model, split: None },
+        }
+    }
+}
+
+/// What a batch gave.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Output {
+    /// The logits, one vector an input, in the inputs' order.
+    pub logits: Vec<Vec<f32>>,
+    /// Time for the codecs' decoder networks.
+    pub restore: Duration,
+    /// Time for the rest of the network.
+    pub tail: Duration,
+}
+
+/// An engine that could not compute a batch.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// An input names something that the engine has not loaded: a fault of the server.
+    #[error("the input names a model, codec or rate that is not loaded")]
+    Unknown,
+    /// The result has another shape than the inputs ask for: a fault of the server.
+    #[error("the network gave {got} values where {expected} were expected")]
+    Shape {
+        /// Values that were expected.
+        expected: usize,
+        /// Values that came.
+        got: usize,
+    },
+    /// The device refused, such as when its memory is full.
+    #[error("the device could not compute: {0}")]
+    Device(String),
+    /// Weights that do not load.
+    #[error(transparent)]
+    Weights(#[from] aecnn::weights::WeightsError),
+}
+
+/// Something that computes batches. It is built and used on one thread of its own.
+pub trait Engine {
+    /// Computes inputs of one [`Route`].
+    ///
+    /// # Errors
+    ///
+    /// When the batch cannot be computed; the engine must be usable afterwards.
+    fn run(&mut self, inputs: &[&Input]) -> Result<Output, EngineError>;
+}

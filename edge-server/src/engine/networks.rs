@@ -1,0 +1,184 @@
+//! The real engine: ResNet-50 tails and the codecs' decoders on one burn device.
+
+use std::time::Instant;
+
+use aecnn::codec::{CodecFile, Decoder, dequantise};
+use aecnn::preprocess::INPUT;
+use aecnn::resnet::{ResNet50, Tail};
+use aecnn::weights::Weights;
+use aecnn::Split;
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::{CodecId, Engine, EngineError, Input, Output};
+use crate::catalogue::Catalogue;
+use crate::config::Backend;
+
+/// Every model of the catalogue, ready to run.
+pub struct Networks {
+    device: Device,
+    models: Vec<Network>,
+}
+
+/// One model. The tails share the network's weights.
+struct Network {
+    whole: ResNet50,
+    tails: [Tail; Split::ALL.len()],
+    codecs: Vec<Restorer>,
+}
+
+/// A codec's decoder and what it needs to know of the codec.
+struct Restorer {
+    file: CodecFile,
+    decoder: Decoder,
+}
+
+impl Networks {
+    /// Loads every model of the catalogue onto the backend's device.
+    ///
+    /// # Errors
+    ///
+    /// When weights do not load.
+    pub fn load(catalogue: &Catalogue, backend: Backend) -> Result<Self, EngineError> {
+        let device = device(backend);
+        let models = catalogue
+            .models()
+            .iter()
+            .map(|model| {
+                let weights = Weights::read(&model.parts())?;
+                let whole = ResNet50::load(model.manifest.variant, &weights, &device)?;
+                let tails = Split::ALL.map(|split| whole.tail(split));
+                let codecs = model
+                    .codecs
+                    .iter()
+                    .map(|file| Restorer { file: file.clone(), decoder: Decoder::new(file, &device) })
+                    .collect();
+                Ok(Network { whole, tails, codecs })
+            })
+            .collect::<Result<_, EngineError>>()?;
+        Ok(Self { device, models })
+    }
+
+    /// Runs every model once, so that the first client does not pay for what a device does only
+    /// the first time (compiling shaders, choosing kernels, faulting in memory).
+    ///
+    /// # Errors
+    ///
+    /// When the device cannot run a model.
+    pub fn warm_up(&mut self) -> Result<(), EngineError> {
+        for model in 0..self.models.len() {
+            let planes = vec![0.0; 3 * INPUT * INPUT];
+            self.run(&[&Input::Picture { model, planes }])?;
+        }
+        Ok(())
+    }
+
+    fn restorer(&self, id: CodecId) -> Result<&Restorer, EngineError> {
+        self.models
+            .get(id.model)
+            .and_then(|model| model.codecs.get(id.codec))
+            .ok_or(EngineError::Unknown)
+    }
+
+    /// Latents to features, in the inputs' order. Neighbours of one codec are restored together,
+    /// whatever their rates.
+    fn restore(&self, inputs: &[&Input]) -> Result<Tensor<4>, EngineError> {
+        let latents: Vec<_> = inputs
+            .iter()
+            .map(|input| match input {
+                Input::Latent { codec, rate, symbols, .. } => Ok((*codec, *rate, symbols)),
+                Input::Picture { .. } => Err(EngineError::Unknown),
+            })
+            .collect::<Result<_, _>>()?;
+        let mut features = Vec::new();
+        for group in latents.chunk_by(|a, b| a.0 == b.0) {
+            let restorer = self.restorer(group[0].0)?;
+            let [channels, rows, columns] = restorer.file.latent_shape();
+            let mut values = Vec::with_capacity(group.len() * restorer.decoder.latent_values());
+            for (_, rate, symbols) in group {
+                let rate = restorer.file.rates.get(*rate).ok_or(EngineError::Unknown)?;
+                values.extend(dequantise(symbols, rate, rows * columns, channels));
+            }
+            features.push(restorer.decoder.restore(values, &self.device));
+        }
+        Ok(match features.len() {
+            1 => features.remove(0),
+            _ => Tensor::cat(features, 0),
+        })
+    }
+
+    /// Pictures to the network's input `[n, 3, 224, 224]`.
+    fn stack(&self, inputs: &[&Input]) -> Result<Tensor<4>, EngineError> {
+        let size = 3 * INPUT * INPUT;
+        let mut values = Vec::with_capacity(inputs.len() * size);
+        for input in inputs {
+            match input {
+                Input::Picture { planes, .. } if planes.len() == size => values.extend(planes),
+                Input::Picture { planes, .. } => {
+                    return Err(EngineError::Shape { expected: size, got: planes.len() });
+                }
+                Input::Latent { .. } => return Err(EngineError::Unknown),
+            }
+        }
+        let data = TensorData::new(values, [inputs.len(), 3, INPUT, INPUT]);
+        Ok(Tensor::from_data(data, &self.device))
+    }
+
+    /// Waits until the device has done what it was told, so that steps can be timed apart.
+    fn settle(&self) -> Result<(), EngineError> {
+        self.device.sync().map_err(|error| EngineError::Device(format!("{error:?}")))
+    }
+}
+
+impl Engine for Networks {
+    fn run(&mut self, inputs: &[&Input]) -> Result<Output, EngineError> {
+        let Some(first) = inputs.first() else {
+            return Err(EngineError::Unknown);
+        };
+        let route = first.route();
+        let network = self.models.get(route.model).ok_or(EngineError::Unknown)?;
+
+        let started = Instant::now();
+        let (logits, restored) = match route.split {
+            Some(split) => {
+                let feature = self.restore(inputs)?;
+                self.settle()?;
+                let restored = Instant::now();
+                let tail = &network.tails[split.stages()];
+                (tail.forward(feature), restored)
+            }
+            None => {
+                let pictures = self.stack(inputs)?;
+                self.settle()?;
+                let restored = Instant::now();
+                (network.whole.forward(pictures), restored)
+            }
+        };
+        let [n, classes] = logits.dims();
+        let values: Vec<f32> = logits
+            .into_data()
+            .to_vec()
+            .map_err(|error| EngineError::Device(format!("{error:?}")))?;
+        let tail = restored.elapsed();
+
+        if n != inputs.len() || classes == 0 || values.len() != n * classes {
+            return Err(EngineError::Shape { expected: inputs.len() * classes, got: values.len() });
+        }
+        Ok(Output {
+            logits: values.chunks_exact(classes).map(<[f32]>::to_vec).collect(),
+            restore: restored.saturating_duration_since(started),
+            tail,
+        })
+    }
+}
+
+fn device(backend: Backend) -> Device {
+    match backend {
+        Backend::Flex => Device::flex(),
+        #[cfg(feature = "wgpu")]
+        Backend::Wgpu => Device::wgpu(burn::tensor::DeviceKind::DefaultDevice),
+        #[cfg(feature = "vulkan")]
+        Backend::Vulkan => Device::vulkan(burn::tensor::DeviceKind::DefaultDevice),
+        #[cfg(feature = "cuda")]
+        Backend::Cuda => Device::cuda(0),
+    }
+}
