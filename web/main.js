@@ -1,6 +1,6 @@
 // The page: connects the sources, the two workers and the views.
 
-import { markStale, showAnswer } from './page/answer.js';
+import { markFresh, markStale, showAnswer } from './page/answer.js';
 import { Camera, CameraError } from './page/camera.js';
 import { showChosen, showControls } from './page/controls.js';
 import { showCosts } from './page/costs.js';
@@ -127,6 +127,7 @@ function showResult(result) {
   const places = showSteps(stepsOf(result));
   fact('way-device', `${ms(places.device)} ms`);
   fact('way-network', size(result.answer.frame.bytes));
+  byId('way-network', HTMLElement).title = `${result.answer.frame.bytes} bytes, header included`;
   fact('way-server', `${ms(places.server)} ms`);
   fact('fact-warm', `${ms(median(totals.values))} ms${totals.values.length > 1 ? `, median of ${totals.values.length}` : ''}`);
   fact('fact-fps', fps === null ? '– (still picture)' : fps.toFixed(1));
@@ -268,11 +269,13 @@ function showPermalink(name, rate) {
 async function showPicture(blob, name, sample) {
   turn += 1;
   const mine = turn;
+  markStale();
   /** @type {ImageBitmap} */
   let image;
   try {
     image = await createImageBitmap(blob);
   } catch {
+    if (mine === turn && (!still || still.answered)) markFresh();
     notice('picture', `“${name}” cannot be read as a picture.`, 'Choose a JPEG, PNG, WebP, AVIF or GIF file that opens in this browser.');
     return;
   }
@@ -289,14 +292,15 @@ async function showPicture(blob, name, sample) {
   byId('stage-empty', HTMLElement).hidden = true;
   byId('credit', HTMLElement).replaceChildren(...(sample ? [`${sample.name}: `, ...credit(sample)] : [name]));
   markSample(sample);
-  markStale();
   pump();
 }
 
 /** @param {Sample} sample */
 async function showSample(sample) {
+  markStale();
   const response = await fetch(sampleUrl(sample)).catch(() => null);
   if (!response?.ok) {
+    if (!still || still.answered) markFresh();
     notice('picture', `The sample “${sample.name}” could not be fetched.`, 'See whether the server still runs, then choose it again.');
     return;
   }

@@ -9,6 +9,7 @@ const SHOWN = 5;
 /** A screen reader is told of a new best label at most this often. */
 const ANNOUNCE_MS = 2500;
 
+const panel = byId('answer', HTMLElement);
 const list = byId('top', HTMLElement);
 const announcement = byId('announce', HTMLElement);
 /** @type {{ name: HTMLElement, share: HTMLElement, bar: HTMLElement, row: HTMLElement }[]} */
@@ -29,19 +30,27 @@ export function showAnswer(top, live) {
     const prediction = top[index];
     row.hidden = !prediction;
     if (!prediction) return;
+    row.dataset.class = String(prediction.class);
     setText(name, className(prediction.label));
     name.title = prediction.label.replaceAll('_', ' ');
     setText(share, percent(prediction.probability));
     bar.style.setProperty('--share', prediction.probability.toFixed(4));
   });
   list.hidden = false;
-  list.classList.remove('stale');
+  markFresh();
   announce(top, live);
 }
 
 /** The labels no longer belong to what is shown as the picture. */
 export function markStale() {
   list.classList.add('stale');
+  panel.setAttribute('aria-busy', 'true');
+}
+
+/** They do belong together: there was an answer, or nothing changed after all. */
+export function markFresh() {
+  list.classList.remove('stale');
+  panel.setAttribute('aria-busy', 'false');
 }
 
 /** @param {Answer['top']} top @param {boolean} live */
