@@ -1,0 +1,130 @@
+// What the page does when the server goes, comes back, or has rude company.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { readFile } from 'node:fs/promises';
+import { answered, chooseSample, launch, notices, open, top } from './support/browser.mjs';
+import { EdgeServer } from './support/server.mjs';
+
+const { samples } = JSON.parse(await readFile(new URL('../samples/samples.json', import.meta.url), 'utf8'));
+/** What Chromium itself logs while nobody listens. */
+const NOBODY_LISTENS = /WebSocket connection to .* failed|ERR_CONNECTION_(REFUSED|RESET)/;
+
+/** @type {EdgeServer} */
+let server;
+/** @type {import('playwright-core').Browser} */
+let browser;
+before(async () => {
+  server = await EdgeServer.start();
+  browser = await launch();
+});
+after(async () => {
+  await browser?.close();
+  await server?.kill();
+});
+
+test('a killed server is reported, and everything goes on by itself when it is back', async () => {
+  const { page, close } = await open(browser, `${server.url}/?backend=cpu`, { allow: NOBODY_LISTENS });
+  await answered(page);
+  await server.kill();
+  await page.waitForSelector('.notice');
+  assert.match((await notices(page))[0], /The server is gone.*tries again by itself/);
+  assert.equal(await page.textContent('#link-badge'), 'Server gone, reconnecting…');
+
+  // A picture that is chosen meanwhile is answered afterwards. It is picked, not a sample: those
+  // would have to come from the server.
+  const daisy = samples.find((/** @type {any} */ { file }) => file === 'daisy.jpg');
+  await page.setInputFiles('#file', { name: 'daisy.jpg', mimeType: 'image/jpeg', buffer: await readFile(new URL('../samples/daisy.jpg', import.meta.url)) });
+
+  await server.start();
+  await page.waitForFunction(() => document.getElementById('link-badge')?.textContent === 'Connected');
+  await answered(page);
+  assert.equal((await top(page))[0].class, daisy.class);
+  await chooseSample(page, samples[0].file);
+  assert.equal((await top(page))[0].class, samples[0].class);
+  await close();
+});
+
+test('a page that was opened before the server was ready finishes loading by itself', async () => {
+  const { page, close } = await open(browser, `${server.url}/?backend=cpu`, {
+    allow: /503/,
+    prepare: (page) => {
+      let refused = 0;
+      return page.route('**/v1/models', (route) => {
+        refused += 1;
+        return refused === 1 ? route.fulfill({ status: 503, body: 'not yet' }) : route.continue();
+      });
+    },
+  });
+  await page.waitForSelector('.notice');
+  await page.waitForFunction(() => document.getElementById('answer')?.getAttribute('aria-busy') === 'false');
+  assert.deepEqual(await notices(page), []);
+  assert.equal((await top(page))[0].class, samples[0].class);
+  await close();
+});
+
+test('malformed frames of another client end that client and nothing else', async () => {
+  const { page, close } = await open(browser, `${server.url}/?backend=cpu`);
+  await answered(page);
+  const rude = await browser.newPage();
+  await rude.goto(`${server.url}/healthz`);
+  const model = await server.model();
+  const attack = rude.evaluate(async ([url, digest, codec]) => {
+    const header = (/** @type {number[]} */ ...bytes) => Uint8Array.of(...bytes);
+    const hello = JSON.stringify({ type: 'hello', client: 'a rude test', model: digest, codec, rate: 0 });
+    const frame = new Uint8Array(120).map((_, index) => (index * 131) ^ 0x5a);
+    frame.set([1, 0, 0, 0], 0);
+    /** @type {[string, (string | Uint8Array<ArrayBuffer>)[]][]} */
+    const attacks = [
+      ['a frame before the hello', [frame]],
+      ['no JSON', ['not json at all']],
+      ['an unknown type', ['{"type":"make_me_root"}']],
+      ['an empty frame', [hello, header()]],
+      ['a cut header', [hello, header(1, 0, 0)]],
+      ['an unknown kind', [hello, new Uint8Array(64).fill(255)]],
+      ['a payload of noise', [hello, frame]],
+      ['a payload far too long', [hello, new Uint8Array(4 << 20).fill(1)]],
+    ];
+    /** @type {Record<string, { code: number, reason: string, errors: number, results: number }>} */
+    const ends = {};
+    for (const [name, messages] of attacks) {
+      ends[name] = await new Promise((resolve) => {
+        const socket = new WebSocket(url, 'aecnn.v1');
+        socket.binaryType = 'arraybuffer';
+        let [errors, results] = [0, 0];
+        // A server that only ignores the bytes does not close: then this is the end.
+        const timer = setTimeout(() => {
+          resolve({ code: 0, reason: 'left open', errors, results });
+          socket.close();
+        }, 5000);
+        socket.onopen = () => { for (const message of messages) socket.send(message); };
+        socket.onmessage = ({ data }) => {
+          const { type } = JSON.parse(String(data));
+          if (type === 'error') errors += 1;
+          if (type === 'result') results += 1;
+        };
+        socket.onclose = ({ code, reason }) => {
+          clearTimeout(timer);
+          resolve({ code, reason, errors, results });
+        };
+      });
+    }
+    return ends;
+  }, [`${server.url.replace('http', 'ws')}/v1/stream`, model.digest, model.codecs[0].sha256]);
+
+  // Meanwhile the page goes on.
+  for (const sample of samples.slice(1, 7)) {
+    await chooseSample(page, sample.file);
+    assert.equal((await top(page))[0].class, sample.class);
+  }
+  const ends = await attack;
+  for (const [name, end] of Object.entries(ends)) {
+    assert.equal(end.results, 0, `${name} was answered with a label`);
+    assert.ok(end.code >= 1000 && end.code !== 1005 && end.code !== 1006, `${name} ended with ${end.code} (${end.reason}): a code and a reason are due`);
+    assert.notEqual(end.reason, '', `${name} ended with ${end.code} and no reason`);
+  }
+  await chooseSample(page, samples[7].file);
+  assert.equal((await top(page))[0].class, samples[7].class);
+  await rude.close();
+  await close();
+});
