@@ -1,0 +1,116 @@
+// Encoding in the browser on one CPU core: the device against onnxruntime-web (WebAssembly with
+// SIMD, one thread) on the same layers, picture by picture in turn, in the same tab.
+//
+//   cargo xtask wasm && (cd web/bench && npm ci && node run.mjs)
+//
+// CHROMIUM names another browser, MODEL another model's folder, ROUNDS how often to measure.
+
+import { createReadStream, existsSync, statSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { extname, join, normalize } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { launch } from '../tests/support/browser.mjs';
+import { frontAsOnnx } from './onnx.mjs';
+
+const WEB = fileURLToPath(new URL('../', import.meta.url));
+const MODEL = process.env.MODEL ?? join(WEB, '../models/resnet50-imagenet');
+const ROUNDS = Number(process.env.ROUNDS ?? 40);
+const WARM_UP = 8;
+/** @type {Record<string, string>} */
+const TYPES = { '.js': 'text/javascript', '.mjs': 'text/javascript', '.wasm': 'application/wasm', '.json': 'application/json', '.jpg': 'image/jpeg' };
+
+/** @type {Map<string, Buffer>} */
+const made = new Map();
+const server = createServer((request, response) => {
+  const path = decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname);
+  response.setHeader('cross-origin-opener-policy', 'same-origin').setHeader('cross-origin-embedder-policy', 'require-corp');
+  const known = made.get(path);
+  if (path === '/') {
+    response.setHeader('content-type', 'text/html').end('<!doctype html><title>bench</title>');
+  } else if (known) {
+    response.end(known);
+  } else {
+    const root = path.startsWith('/model/') ? MODEL : WEB;
+    const full = join(root, normalize(path.replace(/^\/model\//, '/')));
+    if (!full.startsWith(root) || !existsSync(full) || !statSync(full).isFile()) {
+      response.writeHead(404).end();
+      return;
+    }
+    response.setHeader('content-type', TYPES[extname(full)] ?? 'application/octet-stream');
+    createReadStream(full).pipe(response);
+  }
+});
+await new Promise((listening) => server.listen(0, '127.0.0.1', () => listening(null)));
+const address = server.address();
+const url = typeof address === 'object' && address ? `http://127.0.0.1:${address.port}/` : '';
+
+for (const need of ['pkg/simd/device.js', 'bench/node_modules/onnxruntime-web/package.json']) {
+  if (!existsSync(join(WEB, need))) throw new Error(`web/${need} is missing: run cargo xtask wasm, and npm ci in web/bench`);
+}
+
+const manifest = JSON.parse(await readFile(join(MODEL, 'manifest.json'), 'utf8'));
+const version = JSON.parse(await readFile(join(WEB, 'bench/node_modules/onnxruntime-web/package.json'), 'utf8')).version;
+const browser = await launch();
+console.log(`Chromium ${browser.version()}, onnxruntime-web ${version}, one thread each, medians of ${ROUNDS} (fastest in brackets)`);
+console.log('split    onnxruntime front   device front        ratio   device, pixels to bytes   ratio');
+
+for (const split of /** @type {const} */ (['stem', 'stage1'])) {
+  const codec = manifest.codecs.find((/** @type {any} */ entry) => entry.split === split);
+  if (!codec) throw new Error(`the model has no codec for ${split}`);
+  made.set(`/${split}.onnx`, await frontAsOnnx(MODEL, split));
+  const parts = split === 'stem' ? ['stem'] : ['stem', 'stage1'];
+  const files = manifest.parts.filter((/** @type {any} */ part) => parts.includes(part.name));
+  const page = await browser.newPage();
+  page.on('pageerror', (error) => { throw error; });
+  await page.goto(url);
+  const times = await page.evaluate(async ({ split, codec, files, rounds, warmUp }) => {
+    const bytes = async (/** @type {string} */ path) => new Uint8Array(await (await fetch(path)).arrayBuffer());
+    const [ortPath, devicePath] = ['/bench/node_modules/onnxruntime-web/dist/ort.wasm.min.mjs', '/pkg/simd/device.js'];
+    const ort = await import(ortPath);
+    ort.env.wasm.numThreads = 1;
+    ort.env.wasm.wasmPaths = '/bench/node_modules/onnxruntime-web/dist/';
+    const session = await ort.InferenceSession.create(await bytes(`/${split}.onnx`), { executionProviders: ['wasm'], graphOptimizationLevel: 'all' });
+
+    const module = await import(devicePath);
+    await module.default({ module_or_path: '/pkg/simd/device_bg.wasm' });
+    const device = await module.Device.create('cpu');
+    /** @type {Record<string, Uint8Array>} */
+    const weights = {};
+    for (const part of files) weights[part.name] = await bytes(`/model/${part.file}`);
+    await device.load(await (await fetch('/model/manifest.json')).text(), split, weights, await bytes(`/model/${codec.file}`), codec.default_rate);
+
+    const image = await createImageBitmap(await (await fetch('/samples/zebra.jpg')).blob());
+    const context = new OffscreenCanvas(image.width, image.height).getContext('2d');
+    if (!context) throw new Error('no canvas');
+    context.drawImage(image, 0, 0);
+    const { data } = context.getImageData(0, 0, image.width, image.height);
+    const input = Float32Array.from({ length: 3 * 224 * 224 }, (_, index) => ((index * 7919) % 256) - 116);
+
+    /** @type {{ ort: number, front: number, whole: number }[]} */
+    const measured = [];
+    for (let round = -warmUp; round < rounds; round += 1) {
+      const began = performance.now();
+      const outputs = await session.run({ x: new ort.Tensor('float32', input, [1, 3, 224, 224]) });
+      const middle = performance.now();
+      const encoded = await device.encode(data, image.width, image.height, 0);
+      const end = performance.now();
+      if (outputs.feature.data.length < 1000) throw new Error('onnxruntime gave no feature');
+      if (round >= 0) measured.push({ ort: middle - began, front: encoded.timings.front, whole: end - middle });
+    }
+    return measured;
+  }, { split, codec, files, rounds: ROUNDS, warmUp: WARM_UP });
+
+  /** @param {'ort' | 'front' | 'whole'} key */
+  const figures = (key) => {
+    const sorted = times.map((time) => time[key]).sort((a, b) => a - b);
+    return { median: sorted[sorted.length >> 1], best: sorted[0] };
+  };
+  const [ort, front, whole] = [figures('ort'), figures('front'), figures('whole')];
+  /** @param {{ median: number, best: number }} figure */
+  const show = ({ median, best }) => `${median.toFixed(1)} ms (${best.toFixed(1)})`.padEnd(20);
+  console.log(`${split.padEnd(9)}${show(ort)}${show(front)}${(front.median / ort.median).toFixed(2).padEnd(8)}${show(whole).padEnd(26)}${(whole.median / ort.median).toFixed(2)}`);
+  await page.close();
+}
+await browser.close();
+server.close();
