@@ -27,7 +27,9 @@ pub enum ManifestError {
     #[error("the manifest has {0} bytes; at most {MAX_BYTES} are read")]
     TooLarge(usize),
     /// Another format or version.
-    #[error("the manifest is `{format}` version {version}; this program reads `{FORMAT}` version {VERSION}")]
+    #[error(
+        "the manifest is `{format}` version {version}; this program reads `{FORMAT}` version {VERSION}"
+    )]
     Version {
         /// The format in the file.
         format: String,
@@ -35,7 +37,9 @@ pub enum ManifestError {
         version: u32,
     },
     /// The parts are not those of a ResNet-50.
-    #[error("the manifest lists the parts {got:?}; a ResNet-50 has stem, stage1, stage2, stage3, stage4 and head")]
+    #[error(
+        "the manifest lists the parts {got:?}; a ResNet-50 has stem, stage1, stage2, stage3, stage4 and head"
+    )]
     Parts {
         /// The names in the file.
         got: Vec<String>,
@@ -52,7 +56,9 @@ pub enum ManifestError {
         got: String,
     },
     /// A file's bytes are not those that the manifest names.
-    #[error("`{file}` is damaged or of another version: {got_bytes} bytes with SHA-256 {got}, expected {bytes} bytes with {expected}")]
+    #[error(
+        "`{file}` is damaged or of another version: {got_bytes} bytes with SHA-256 {got}, expected {bytes} bytes with {expected}"
+    )]
     File {
         /// The file's name.
         file: String,

@@ -1,8 +1,12 @@
 //! Imports weights, fits codecs and measures them.
 
 mod data;
+mod evaluate;
 mod import;
+mod klt;
+mod measure;
 mod model;
+mod progress;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -32,10 +36,14 @@ struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     Import(import::ImportArgs),
+    FitKlt(klt::FitKltArgs),
+    Evaluate(evaluate::EvaluateArgs),
 }
 
 fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Import(args) => import::run(&args),
+        Command::FitKlt(args) => klt::run(&args),
+        Command::Evaluate(args) => evaluate::run(&args),
     }
 }

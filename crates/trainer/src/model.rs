@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-
+use aecnn::codec::CodecFile;
 use aecnn::manifest::Manifest;
 use aecnn::resnet::{ResNet50, part_names};
 use aecnn::weights::Weights;
@@ -21,7 +21,10 @@ impl ModelFolder {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let file = path.join(MANIFEST);
         let json = std::fs::read(&file).with_context(|| {
-            format!("reading {}; `trainer import` makes a model folder", file.display())
+            format!(
+                "reading {}; `trainer import` makes a model folder",
+                file.display()
+            )
         })?;
         let manifest =
             Manifest::parse(&json).with_context(|| format!("reading {}", file.display()))?;
@@ -31,6 +34,14 @@ impl ModelFolder {
         })
     }
 
+    /// The class names.
+    pub(crate) fn labels(&self) -> Result<Vec<String>> {
+        let path = self.path.join(&self.manifest.labels.file);
+        let json = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        self.manifest.labels.check(&json)?;
+        serde_json::from_slice(&json).with_context(|| format!("reading {}", path.display()))
+    }
+
     /// The whole network on `device`.
     pub(crate) fn network(&self, device: &Device) -> Result<ResNet50> {
         let files = part_names()
@@ -38,8 +49,8 @@ impl ModelFolder {
             .map(|name| {
                 let part = self.manifest.part(name).context("a part is missing")?;
                 let path = self.path.join(&part.file.file);
-                let bytes = std::fs::read(&path)
-                    .with_context(|| format!("reading {}", path.display()))?;
+                let bytes =
+                    std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
                 part.file.check(&bytes)?;
                 Ok((name, bytes))
             })
@@ -53,6 +64,11 @@ impl ModelFolder {
     }
 }
 
+/// Reads a codec file.
+pub(crate) fn read_codec(path: &Path) -> Result<CodecFile> {
+    let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+    CodecFile::parse(&bytes).with_context(|| format!("reading {}", path.display()))
+}
 
 /// Writes the manifest of the model in `folder`.
 pub(crate) fn write_manifest(folder: &Path, manifest: &Manifest) -> Result<()> {

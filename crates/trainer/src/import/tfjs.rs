@@ -179,7 +179,11 @@ fn arrays(
             let shape = weight.shape.clone();
             arrays.insert(weight.name.clone(), Array { shape, values });
         }
-        ensure!(rest.is_empty(), "the shards hold {} bytes too many", rest.len());
+        ensure!(
+            rest.is_empty(),
+            "the shards hold {} bytes too many",
+            rest.len()
+        );
     }
     Ok(arrays)
 }
@@ -251,7 +255,10 @@ mod tests {
             array.values[((oo * i + ii) * h + hh) * w + ww]
         };
         for (oo, ii, hh, ww) in [(4, 3, 1, 2), (0, 2, 1, 0), (3, 0, 0, 1)] {
-            assert_eq!(at(oo, ii, hh, ww), (((hh * w + ww) * i + ii) * o + oo) as f32);
+            assert_eq!(
+                at(oo, ii, hh, ww),
+                (((hh * w + ww) * i + ii) * o + oo) as f32
+            );
         }
     }
 

@@ -63,8 +63,14 @@ fn torch_names(stage: usize, block: usize, layer: &str) -> (String, String) {
     }
     let block = format!("layer{stage}.{block}");
     match layer.strip_prefix("conv") {
-        Some(number) => (format!("{block}.conv{number}"), format!("{block}.bn{number}")),
-        None => (format!("{block}.downsample.0"), format!("{block}.downsample.1")),
+        Some(number) => (
+            format!("{block}.conv{number}"),
+            format!("{block}.bn{number}"),
+        ),
+        None => (
+            format!("{block}.downsample.0"),
+            format!("{block}.downsample.1"),
+        ),
     }
 }
 
@@ -74,7 +80,10 @@ fn read_safetensors(bytes: &[u8]) -> Result<HashMap<String, Array>> {
         .filter(|(name, _)| !name.ends_with("num_batches_tracked"))
         .map(|(name, view)| {
             let Dtype::F32 = view.dtype() else {
-                bail!("tensor `{name}` is {:?}; only F32 is imported", view.dtype());
+                bail!(
+                    "tensor `{name}` is {:?}; only F32 is imported",
+                    view.dtype()
+                );
             };
             Ok((name.to_owned(), array(view.shape().to_vec(), view.data())))
         })
@@ -89,7 +98,10 @@ fn read_checkpoint(path: &Path) -> Result<HashMap<String, Array>> {
         .filter(|(name, _)| !name.ends_with("num_batches_tracked"))
         .map(|(name, tensor)| {
             let DType::F32 = tensor.dtype() else {
-                bail!("tensor `{name}` is {:?}; only F32 is imported", tensor.dtype());
+                bail!(
+                    "tensor `{name}` is {:?}; only F32 is imported",
+                    tensor.dtype()
+                );
             };
             let data = tensor
                 .read()

@@ -11,8 +11,8 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
 use super::fold::fold;
-use super::source::{Array, Source};
 use super::preprocessing_of;
+use super::source::{Array, Source};
 
 pub(super) fn write(
     source: &Source,
@@ -71,7 +71,10 @@ pub(super) fn write(
     };
     manifest.digest = manifest.network_digest();
     crate::model::write_manifest(out, &manifest)?;
-    write("README.md".to_owned(), card(source, &manifest, source_path, fp32).as_bytes())?;
+    write(
+        "README.md".to_owned(),
+        card(source, &manifest, source_path, fp32).as_bytes(),
+    )?;
     Ok(manifest)
 }
 
@@ -170,6 +173,9 @@ fn card(source: &Source, manifest: &Manifest, source_path: &Path, fp32: bool) ->
         scale = preprocessing.scale,
         mean = preprocessing.mean,
         std = preprocessing.std,
-        file = source_path.file_name().unwrap_or_default().to_string_lossy(),
+        file = source_path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy(),
     )
 }

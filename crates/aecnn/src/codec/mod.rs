@@ -1,0 +1,17 @@
+//! Feature codecs: a linear analysis on the device, quantisation, frozen tables, a synthesis on
+//! the server. One [`CodecFile`] serves both sides.
+//!
+//! ```text
+//! feature -> Encoder -> latent -> quantise -> Tables::encode -> payload
+//! feature <- Decoder <- symbols <------------ Tables::decode <- payload
+//! ```
+
+mod decoder;
+mod encoder;
+mod file;
+mod quantise;
+
+pub use decoder::Decoder;
+pub use encoder::Encoder;
+pub use file::{CodecError, CodecFile, MAX_RATES, METADATA_KEY, Method, Rate, Transform, VERSION};
+pub use quantise::{dequantise, quantise};

@@ -1,0 +1,138 @@
+//! The imported network against an independent runtime, and against itself cut in two.
+
+use std::path::{Path, PathBuf};
+
+use aecnn::manifest::Manifest;
+use aecnn::preprocess::{INPUT, Preprocessing, normalise};
+use aecnn::resnet::{ResNet50, part_names};
+use aecnn::weights::Weights;
+use aecnn::{Split, Variant};
+use burn::tensor::{Device, Tensor, TensorData};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Golden {
+    pictures: Vec<String>,
+    fp32: Vec<Vec<f32>>,
+    half: Vec<Vec<f32>>,
+}
+
+fn golden_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+fn model_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/resnet50-imagenet")
+}
+
+fn golden() -> Golden {
+    let json = std::fs::read(golden_folder().join("golden.json")).unwrap();
+    serde_json::from_slice(&json).unwrap()
+}
+
+/// The golden pictures as the network's input `[n, 3, 224, 224]`.
+fn input(golden: &Golden, device: &Device) -> Tensor<4> {
+    let values: Vec<f32> = golden
+        .pictures
+        .iter()
+        .flat_map(|name| {
+            let picture = image::open(golden_folder().join(name)).unwrap().into_rgb8();
+            assert_eq!(picture.dimensions(), (INPUT as u32, INPUT as u32));
+            normalise(&picture, &Preprocessing::keras())
+        })
+        .collect();
+    let shape = [golden.pictures.len(), 3, INPUT, INPUT];
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+fn load(folder: &Path, variant: Variant, device: &Device) -> ResNet50 {
+    let manifest = Manifest::parse(&std::fs::read(folder.join("manifest.json")).unwrap()).unwrap();
+    let files: Vec<(&str, Vec<u8>)> = part_names()
+        .into_iter()
+        .map(|name| {
+            let file = &manifest.part(name).unwrap().file;
+            let bytes = std::fs::read(folder.join(&file.file)).unwrap();
+            file.check(&bytes).unwrap();
+            (name, bytes)
+        })
+        .collect();
+    let parts: Vec<(&str, &[u8])> = files.iter().map(|(n, b)| (*n, b.as_slice())).collect();
+    ResNet50::load(variant, &Weights::read(&parts).unwrap(), device).unwrap()
+}
+
+fn rows(logits: Tensor<2>) -> Vec<Vec<f32>> {
+    let [_, classes] = logits.dims();
+    let values = logits.into_data().to_vec::<f32>().unwrap();
+    values.chunks(classes).map(<[f32]>::to_vec).collect()
+}
+
+/// The largest difference as a share of the largest logit.
+fn relative(ours: &[f32], theirs: &[f32]) -> f32 {
+    let scale = theirs.iter().fold(0f32, |max, v| max.max(v.abs()));
+    ours.iter()
+        .zip(theirs)
+        .fold(0f32, |max, (a, b)| max.max((a - b).abs()))
+        / scale
+}
+
+#[test]
+fn logits_are_onnxruntimes() {
+    let golden = golden();
+    let device = Device::flex();
+    let network = load(&model_folder(), Variant::V1, &device);
+    for (ours, theirs) in rows(network.forward(input(&golden, &device)))
+        .iter()
+        .zip(&golden.half)
+    {
+        let error = relative(ours, theirs);
+        assert!(error < 1e-3, "{error}");
+    }
+}
+
+#[test]
+fn half_precision_moves_logits_little() {
+    let golden = golden();
+    for (half, fp32) in golden.half.iter().zip(&golden.fp32) {
+        let error = relative(half, fp32);
+        assert!(error > 0.0 && error < 1e-2, "{error}");
+    }
+}
+
+/// `trainer import --fp32 --out DIR PACKAGE` and `AECNN_FP32_MODEL=DIR` check the unrounded weights too.
+#[test]
+fn single_precision_logits_are_onnxruntimes() {
+    let Some(folder) = std::env::var_os("AECNN_FP32_MODEL") else {
+        return;
+    };
+    let golden = golden();
+    let device = Device::flex();
+    let network = load(Path::new(&folder), Variant::V1, &device);
+    for (ours, theirs) in rows(network.forward(input(&golden, &device)))
+        .iter()
+        .zip(&golden.fp32)
+    {
+        let error = relative(ours, theirs);
+        assert!(error < 1e-3, "{error}");
+    }
+}
+
+#[test]
+fn cut_networks_are_the_whole_one_bit_for_bit() {
+    let golden = golden();
+    let device = Device::flex();
+    for variant in [Variant::V1, Variant::V1_5] {
+        let network = load(&model_folder(), variant, &device);
+        let input = input(&golden, &device).slice([0..2]);
+        let whole = network.forward(input.clone()).into_data();
+        for split in Split::ALL {
+            let feature = network.front(split).forward(input.clone());
+            let shape = variant.feature_shape(split);
+            assert_eq!(
+                feature.dims(),
+                [2, shape.channels, shape.height, shape.width]
+            );
+            let cut = network.tail(split).forward(feature).into_data();
+            assert_eq!(cut, whole, "{variant:?} after {split}");
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Pictures on disk: which ones, their classes, and reading them.
+
+mod classes;
+mod pictures;
+
+pub(crate) use pictures::{Loader, Picture, PictureArgs};

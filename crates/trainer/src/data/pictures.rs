@@ -1,0 +1,196 @@
+//! Choosing pictures and reading them as the network's input.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use aecnn::preprocess::{INPUT, Preprocessing, centre_crop, normalise};
+use anyhow::{Context, Result, bail, ensure};
+use burn::tensor::{Device, Tensor, TensorData};
+use clap::Args;
+use image::ImageReader;
+use rayon::prelude::*;
+use walkdir::WalkDir;
+
+use super::classes::{ClassNames, read_csv};
+
+/// Which pictures to use.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct PictureArgs {
+    /// Folder of pictures (JPEG, PNG, WebP), searched with its sub-folders; may be given several
+    /// times.
+    #[arg(long, required = true)]
+    pub(crate) images: Vec<PathBuf>,
+    /// Where the classes stand: `folders` (the folder's name is a WordNet id, a class name or a
+    /// number) or a CSV file with a header.
+    #[arg(long, default_value = "folders")]
+    pub(crate) labels: String,
+    /// With a CSV file: the column with the file's name, with or without its ending.
+    #[arg(long, default_value = "ImageId")]
+    pub(crate) file_column: String,
+    /// With a CSV file: the column with the class number.
+    #[arg(long, default_value = "TrueLabel")]
+    pub(crate) class_column: String,
+    /// With a CSV file: added to the class number, to count from 0.
+    #[arg(long, default_value_t = -1, allow_hyphen_values = true)]
+    pub(crate) class_offset: i64,
+    /// Use only pictures whose path contains this text.
+    #[arg(long)]
+    pub(crate) matching: Option<String>,
+    /// Leave out pictures whose path contains this text; may be given several times.
+    #[arg(long)]
+    pub(crate) not_matching: Vec<String>,
+    /// Use the first N pictures: in the order of the CSV file, else of the paths.
+    #[arg(long)]
+    pub(crate) limit: Option<usize>,
+}
+
+/// A picture to be read.
+#[derive(Debug, Clone)]
+pub(crate) struct Picture {
+    pub(crate) path: PathBuf,
+    /// Its class, where it is known.
+    pub(crate) class: Option<usize>,
+}
+
+impl PictureArgs {
+    /// The pictures and, where `need_classes`, a class for each.
+    pub(crate) fn find(&self, labels: &[String], need_classes: bool) -> Result<Vec<Picture>> {
+        let mut files = Vec::new();
+        for folder in &self.images {
+            let before = files.len();
+            for entry in WalkDir::new(folder).sort_by_file_name() {
+                let entry = entry.with_context(|| format!("listing {}", folder.display()))?;
+                if entry.file_type().is_file() && is_picture(entry.path()) {
+                    files.push(entry.into_path());
+                }
+            }
+            ensure!(
+                files.len() > before,
+                "{} holds no JPEG, PNG or WebP pictures",
+                folder.display()
+            );
+        }
+        let wanted = |path: &Path| {
+            let path = path.to_string_lossy();
+            self.matching
+                .as_ref()
+                .is_none_or(|text| path.contains(text))
+                && !self.not_matching.iter().any(|text| path.contains(text))
+        };
+        files.retain(|path| wanted(path));
+
+        let mut pictures = if self.labels == "folders" {
+            from_folders(files, labels, need_classes)?
+        } else {
+            self.from_csv(&files, labels.len())?
+        };
+        if let Some(limit) = self.limit {
+            pictures.truncate(limit);
+        }
+        ensure!(!pictures.is_empty(), "no picture is left to use");
+        Ok(pictures)
+    }
+
+    fn from_csv(&self, files: &[PathBuf], classes: usize) -> Result<Vec<Picture>> {
+        let mut by_name: HashMap<String, &PathBuf> = HashMap::new();
+        for path in files {
+            for name in [path.file_stem(), path.file_name()].into_iter().flatten() {
+                by_name.insert(name.to_string_lossy().into_owned(), path);
+            }
+        }
+        let rows = read_csv(
+            Path::new(&self.labels),
+            &self.file_column,
+            &self.class_column,
+            self.class_offset,
+            classes,
+        )?;
+        Ok(rows
+            .into_iter()
+            .filter_map(|(name, class)| {
+                by_name.get(&name).map(|path| Picture {
+                    path: (*path).clone(),
+                    class: Some(class),
+                })
+            })
+            .collect())
+    }
+}
+
+fn from_folders(files: Vec<PathBuf>, labels: &[String], need: bool) -> Result<Vec<Picture>> {
+    let names = ClassNames::new(labels);
+    files
+        .into_iter()
+        .map(|path| {
+            let folder = path.parent().and_then(Path::file_name).unwrap_or_default();
+            let folder = folder.to_string_lossy();
+            let class = names.of_folder(&folder);
+            if need && class.is_none() {
+                bail!(
+                    "{}: the folder `{folder}` is no class; name folders by WordNet id, class name or number, or give --labels FILE.csv",
+                    path.display()
+                );
+            }
+            Ok(Picture { path, class })
+        })
+        .collect()
+}
+
+fn is_picture(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| {
+        ["jpg", "jpeg", "png", "webp"]
+            .iter()
+            .any(|known| extension.eq_ignore_ascii_case(known))
+    })
+}
+
+/// Reads pictures as the network wants them.
+pub(crate) struct Loader<'a> {
+    pub(crate) preprocessing: &'a Preprocessing,
+}
+
+impl Loader<'_> {
+    /// 224x224 pixels of RGB for each picture that can be read; the others' errors.
+    pub(crate) fn read(
+        &self,
+        pictures: &[Picture],
+    ) -> (Vec<(Picture, Vec<u8>)>, Vec<anyhow::Error>) {
+        let results: Vec<Result<_>> = pictures
+            .par_iter()
+            .map(|picture| Ok((picture.clone(), self.read_one(&picture.path)?)))
+            .collect();
+        let mut read = Vec::new();
+        let mut broken = Vec::new();
+        for result in results {
+            match result {
+                Ok(picture) => read.push(picture),
+                Err(error) => broken.push(error),
+            }
+        }
+        (read, broken)
+    }
+
+    fn read_one(&self, path: &Path) -> Result<Vec<u8>> {
+        let image = ImageReader::open(path)
+            .and_then(ImageReader::with_guessed_format)
+            .with_context(|| format!("reading {}", path.display()))?
+            .decode()
+            .with_context(|| format!("decoding {}", path.display()))?
+            .into_rgb8();
+        centre_crop(&image, 3, image.width(), image.height(), self.preprocessing)
+            .with_context(|| format!("preparing {}", path.display()))
+    }
+
+    /// Pixels of `n` pictures to the input `[n, 3, 224, 224]`.
+    pub(crate) fn input<'p>(
+        &self,
+        pixels: impl Iterator<Item = &'p [u8]>,
+        device: &Device,
+    ) -> Tensor<4> {
+        let values: Vec<f32> = pixels
+            .flat_map(|rgb| normalise(rgb, self.preprocessing))
+            .collect();
+        let n = values.len() / (3 * INPUT * INPUT);
+        Tensor::from_data(TensorData::new(values, [n, 3, INPUT, INPUT]), device)
+    }
+}

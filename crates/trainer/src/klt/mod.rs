@@ -1,0 +1,204 @@
+//! `trainer fit-klt`: a codec that needs no training.
+//!
+//! A sensitivity-weighted Karhunen-Loève transform. The feature is gathered in blocks
+//! (space to depth) to vectors `x` with mean `m` and covariance `S`. The network's sensitivity is
+//! `M = E[g g^T]` with `g` the gradient of a random direction in its answer with respect to `x`:
+//! an error `e` costs about `e^T M e`. In the coordinates `M^(1/2) (x - m)` that cost is the plain
+//! squared error, so the best linear transform is the eigenbasis `U` of `M^(1/2) S M^(1/2)`, the
+//! best quantiser has one step for all components, and the components' order is the order of
+//! their importance:
+//!
+//! ```text
+//! analysis   y = U^T M^(1/2) (x - m)
+//! synthesis  x = M^(-1/2) U y + m
+//! ```
+
+mod rates;
+mod statistics;
+mod transform;
+
+use std::path::PathBuf;
+
+use aecnn::codec::{CodecFile, Method};
+use aecnn::manifest::{CodecEntry, FileEntry, RateEntry};
+use aecnn::{Split, Variant};
+use anyhow::{Context, Result, ensure};
+use burn::tensor::Device;
+use clap::Args;
+
+use crate::data::PictureArgs;
+use crate::measure::measure_rates;
+use crate::model::{ModelFolder, write_manifest};
+use statistics::Statistics;
+
+/// Fits a codec that needs no training: a sensitivity-weighted KLT.
+///
+/// Takes minutes on a CPU. Writes the codec file into the model folder and lists it in the
+/// manifest. Pictures need no classes.
+#[derive(Args, Debug)]
+pub(crate) struct FitKltArgs {
+    /// The model folder.
+    #[arg(long, default_value = "models/resnet50-imagenet")]
+    model: PathBuf,
+    /// Where to cut the network: stem, stage1, stage2, stage3 or stage4.
+    #[arg(long)]
+    split: Split,
+    #[command(flatten)]
+    pictures: PictureArgs,
+    /// Rows and columns of a block; 2 by default, 1 where the feature's side is odd.
+    #[arg(long)]
+    block: Option<usize>,
+    /// Components kept.
+    #[arg(long, default_value_t = 256)]
+    channels: usize,
+    /// Wanted mean payloads in bytes; the step of each rate is searched for.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "500,750,1000,1300,1650,2200,3000,4500"
+    )]
+    bytes: Vec<f64>,
+    /// Added to magnitudes before rounding down; 0.5 is plain rounding, less a dead zone.
+    #[arg(long, default_value_t = 0.4)]
+    rounding: f32,
+    /// Pictures whose gradients are taken (they cost ten times the others).
+    #[arg(long, default_value_t = 768)]
+    gradients: usize,
+    /// Random directions of the answer a picture.
+    #[arg(long, default_value_t = 1)]
+    probes: usize,
+    /// Regularisation of the sensitivity, as a share of its mean eigenvalue.
+    #[arg(long, default_value_t = 0.01)]
+    ridge: f64,
+    /// Pictures held out of the fit, on which rates are measured.
+    #[arg(long, default_value_t = 100)]
+    held_out: usize,
+    /// Index of the rate that programs use by default.
+    #[arg(long, default_value_t = 4)]
+    default_rate: usize,
+    /// Seed of the random directions and of the pictures' order.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The codec's name; `klt-<split>` by default.
+    #[arg(long)]
+    name: Option<String>,
+}
+
+pub(crate) fn run(args: &FitKltArgs) -> Result<()> {
+    let device = Device::flex();
+    let mut model = ModelFolder::open(&args.model)?;
+    let labels = model.labels()?;
+    let network = model.network(&device.clone().autodiff())?;
+    let variant = model.manifest.variant;
+    let block = args
+        .block
+        .unwrap_or_else(|| default_block(variant, args.split));
+    let feature = variant.feature_shape(args.split);
+    ensure!(
+        block > 0 && feature.height.is_multiple_of(block),
+        "blocks of {block} do not tile the {0}x{0} feature of {1}",
+        feature.height,
+        args.split
+    );
+
+    let mut pictures = args.pictures.find(&labels, false)?;
+    shuffle(&mut pictures, args.seed);
+    ensure!(
+        pictures.len() > args.held_out,
+        "{} pictures are too few to hold {} out",
+        pictures.len(),
+        args.held_out
+    );
+    let held_out = pictures.split_off(pictures.len() - args.held_out);
+
+    let statistics = Statistics::gather(args, block, &pictures, &model, &network, &device)?;
+    let transform = transform::fit(&statistics, feature, block, args.channels, args.ridge)?;
+
+    let name = args
+        .name
+        .clone()
+        .unwrap_or_else(|| format!("klt-{}", args.split));
+    let fitted_to = format!(
+        "{} pictures, {} of them for gradients, seed {}",
+        statistics.pictures, statistics.gradient_pictures, args.seed
+    );
+    let rates = rates::fit(&statistics, &transform, &args.bytes, args.rounding)?;
+    let codec = CodecFile::new(
+        name.clone(),
+        Method::Klt,
+        model.manifest.digest.clone(),
+        args.split,
+        fitted_to,
+        transform,
+        rates,
+    )?;
+    // What is measured is what a reader of the file gets, half-precision storage included.
+    let bytes = codec.to_bytes(variant)?;
+    let codec = CodecFile::parse(&bytes)?;
+    let file = format!("{name}.safetensors");
+    let path = args.model.join(&file);
+    std::fs::write(&path, &bytes).with_context(|| format!("writing {}", path.display()))?;
+
+    let plain = model.network(&device)?;
+    let measured = measure_rates(&model, &plain, &codec, &held_out, &device)?;
+    let entry = CodecEntry {
+        name: name.clone(),
+        method: "klt".to_owned(),
+        split: args.split,
+        file: FileEntry::of(file, &bytes),
+        rates: codec
+            .rates
+            .iter()
+            .zip(&measured)
+            .map(|(rate, measured)| RateEntry {
+                name: rate.name.clone(),
+                channels: rate.channels(),
+                mean_bytes: (measured.mean_bytes * 10.0).round() / 10.0,
+                agreement: (measured.agreement * 1000.0).round() / 1000.0,
+            })
+            .collect(),
+        default_rate: args.default_rate.min(codec.rates.len() - 1),
+    };
+    for rate in &entry.rates {
+        crate::say!(
+            "{name} {:>6}: {:>4} channels, {:>7.1} bytes a frame, agrees with the uncompressed network on {:.1} % of {} held-out pictures",
+            rate.name,
+            rate.channels,
+            rate.mean_bytes,
+            100.0 * rate.agreement,
+            held_out.len()
+        );
+    }
+    let codecs = &mut model.manifest.codecs;
+    codecs.retain(|codec| codec.name != name);
+    codecs.push(entry);
+    codecs.sort_by(|a, b| (a.split, &a.name).cmp(&(b.split, &b.name)));
+    write_manifest(&args.model, &model.manifest)?;
+    crate::say!(
+        "wrote {} ({:.2} MB)",
+        path.display(),
+        bytes.len() as f64 / 1e6
+    );
+    Ok(())
+}
+
+fn default_block(variant: Variant, split: Split) -> usize {
+    if variant.feature_shape(split).height.is_multiple_of(2) {
+        2
+    } else {
+        1
+    }
+}
+
+/// The Fisher-Yates shuffle, driven by SplitMix64 so that a seed gives the same order everywhere.
+fn shuffle<T>(items: &mut [T], seed: u64) {
+    let mut state = seed;
+    for i in (1..items.len()).rev() {
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^= z >> 31;
+        items.swap(i, (z % (i as u64 + 1)) as usize);
+    }
+}

@@ -1,0 +1,155 @@
+//! Steps and tables for wanted sizes.
+
+use aecnn::codec::{Rate, Transform};
+use anyhow::{Context, Result, ensure};
+use feature_codec::{Counts, Symbol, Tables};
+use rayon::prelude::*;
+
+use super::statistics::Statistics;
+
+/// Components that are other than zero less often than this are not sent.
+const RAREST: f64 = 2e-4;
+
+/// One rate for each wanted mean payload, from the smallest.
+pub(super) fn fit(
+    statistics: &Statistics,
+    transform: &Transform,
+    wanted_bytes: &[f64],
+    rounding: f32,
+) -> Result<Vec<Rate>> {
+    ensure!(
+        (0.0..=0.5).contains(&rounding),
+        "--rounding must be 0 to 0.5, not {rounding}"
+    );
+    let components = components(statistics, transform);
+    let positions = statistics.samples[0].len() / statistics.values;
+    let mut wanted = wanted_bytes.to_vec();
+    wanted.sort_by(f64::total_cmp);
+    wanted
+        .into_iter()
+        .map(|bytes| {
+            let step = step_for(&components, positions, bytes, rounding);
+            let name = format!("{bytes:.0}B");
+            rate(&components, name, step, rounding)
+                .with_context(|| format!("the rate of {bytes} bytes"))
+        })
+        .collect()
+}
+
+/// Each component's values over all sampled blocks.
+fn components(statistics: &Statistics, transform: &Transform) -> Vec<Vec<f32>> {
+    let n = statistics.values;
+    transform
+        .analysis
+        .par_chunks(n)
+        .zip(&transform.analysis_bias)
+        .map(|(row, bias)| {
+            statistics
+                .samples
+                .iter()
+                .flat_map(|picture| picture.chunks(n))
+                .map(|x| bias + row.iter().zip(x).map(|(a, x)| a * x).sum::<f32>())
+                .collect()
+        })
+        .collect()
+}
+
+fn symbol(value: f32, step: f32, rounding: f32) -> Symbol {
+    let steps = value / step;
+    (steps.abs() + rounding).floor().copysign(steps) as Symbol
+}
+
+fn counts(component: &[f32], step: f32, rounding: f32) -> Counts {
+    let symbols: Vec<Symbol> = component
+        .iter()
+        .map(|value| symbol(*value, step, rounding))
+        .collect();
+    let min = symbols.iter().copied().min().unwrap_or(0);
+    let max = symbols.iter().copied().max().unwrap_or(0);
+    let mut counts = vec![0; (i32::from(max) - i32::from(min) + 1) as usize];
+    for symbol in symbols {
+        counts[(i32::from(symbol) - i32::from(min)) as usize] += 1;
+    }
+    Counts { min, counts }
+}
+
+/// Bits a symbol of this distribution takes at best.
+fn entropy(counts: &[u64]) -> f64 {
+    let total: u64 = counts.iter().sum();
+    counts
+        .iter()
+        .filter(|count| **count > 0)
+        .map(|count| {
+            let p = *count as f64 / total as f64;
+            -p * p.log2()
+        })
+        .sum()
+}
+
+/// The step whose symbols take `bytes` a picture, by bisection: a larger step takes less.
+fn step_for(components: &[Vec<f32>], positions: usize, bytes: f64, rounding: f32) -> f32 {
+    let size = |step: f32| -> f64 {
+        let bits: f64 = components
+            .par_iter()
+            .map(|component| entropy(&counts(component, step, rounding).counts))
+            .sum();
+        bits * positions as f64 / 8.0
+    };
+    let (mut low, mut high) = (1e-3f32, 1e4f32);
+    for _ in 0..24 {
+        let middle = (low * high).sqrt();
+        if size(middle) > bytes {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    (low * high).sqrt()
+}
+
+fn rate(components: &[Vec<f32>], name: String, step: f32, rounding: f32) -> Result<Rate> {
+    let all: Vec<Counts> = components
+        .par_iter()
+        .map(|component| counts(component, step, rounding))
+        .collect();
+    let channels = all
+        .iter()
+        .rposition(|counts| {
+            let total: u64 = counts.counts.iter().sum();
+            let zero = usize::try_from(-i32::from(counts.min)).ok();
+            let zeros = zero
+                .and_then(|at| counts.counts.get(at))
+                .copied()
+                .unwrap_or(0);
+            (total - zeros) as f64 > RAREST * total as f64
+        })
+        .context("the step is so large that nothing would be sent")?
+        + 1;
+    let reconstruction = components[..channels]
+        .iter()
+        .map(|component| reconstruction(component, step, rounding))
+        .collect();
+    let tables = Tables::from_counts(&all[..channels])?;
+    Ok(Rate {
+        name,
+        step,
+        rounding,
+        reconstruction,
+        tables,
+    })
+}
+
+/// What one step is best restored as: the value of least squared error.
+fn reconstruction(component: &[f32], step: f32, rounding: f32) -> f32 {
+    let (mut product, mut square) = (0.0, 0.0);
+    for value in component {
+        let symbol = f64::from(symbol(*value, step, rounding));
+        product += f64::from(*value) * symbol;
+        square += symbol * symbol;
+    }
+    if square > 0.0 {
+        (product / square) as f32
+    } else {
+        step
+    }
+}

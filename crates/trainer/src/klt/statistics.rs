@@ -1,0 +1,164 @@
+//! What the transform is fitted to: the feature's covariance and the network's sensitivity.
+
+use aecnn::resnet::{CLASSES, ResNet50};
+use anyhow::{Result, ensure};
+use burn::tensor::activation::softmax;
+use burn::tensor::{Device, Distribution, Tensor};
+
+use super::FitKltArgs;
+use crate::data::{Loader, Picture};
+use crate::model::ModelFolder;
+use crate::progress::{bar, report_broken};
+
+/// Pictures that go through the network at once.
+const BATCH: usize = 8;
+
+/// Second moments over all blocks of all pictures, and the blocks of some pictures themselves.
+pub(super) struct Statistics {
+    /// Values in a block.
+    pub(super) values: usize,
+    /// Pictures seen.
+    pub(super) pictures: usize,
+    /// Pictures whose gradients were taken.
+    pub(super) gradient_pictures: usize,
+    /// `[values]`.
+    pub(super) mean: Vec<f64>,
+    /// Covariance `[values, values]`.
+    pub(super) covariance: Vec<f64>,
+    /// Mean outer product of the gradients `[values, values]`.
+    pub(super) sensitivity: Vec<f64>,
+    /// Blocks `[positions, values]` of single pictures, to fit quantisers to.
+    pub(super) samples: Vec<Vec<f32>>,
+}
+
+impl Statistics {
+    pub(super) fn gather(
+        args: &FitKltArgs,
+        block: usize,
+        pictures: &[Picture],
+        model: &ModelFolder,
+        network: &ResNet50,
+        device: &Device,
+    ) -> Result<Self> {
+        let tracked = device.clone().autodiff();
+        tracked.seed(args.seed);
+        let loader = Loader {
+            preprocessing: &model.manifest.preprocessing,
+        };
+        let feature = model.manifest.variant.feature_shape(args.split);
+        let values = feature.channels * block * block;
+        let (front, tail) = (network.front(args.split), network.tail(args.split));
+        // The blocks of a few hundred pictures are kept; the rest only counts in the moments.
+        let keep = (256 << 20) / (4 * feature.values());
+
+        let mut sum = vec![0.0; values];
+        let mut outer = vec![0.0; values * values];
+        let mut gradient_outer = vec![0.0; values * values];
+        let (mut blocks, mut gradient_blocks) = (0usize, 0usize);
+        let mut seen = 0;
+        let mut samples = Vec::new();
+        let progress = bar(pictures.len(), "features and gradients");
+        for batch in pictures.chunks(BATCH) {
+            let (read, broken) = loader.read(batch);
+            report_broken(&progress, &broken);
+            if read.is_empty() {
+                continue;
+            }
+            let input = loader.input(read.iter().map(|(_, rgb)| rgb.as_slice()), &tracked);
+            let feature = front.forward(input).inner();
+
+            let x = gather_blocks(feature.clone(), block);
+            let rows = x.dims()[0];
+            add(&mut sum, &x.clone().sum_dim(0).try_into_vec_as::<f32>()?);
+            add(
+                &mut outer,
+                &x.clone()
+                    .transpose()
+                    .matmul(x.clone())
+                    .try_into_vec_as::<f32>()?,
+            );
+            blocks += rows;
+            if samples.len() < keep {
+                let all = x.try_into_vec_as::<f32>()?;
+                samples.extend(all.chunks(rows / read.len() * values).map(<[f32]>::to_vec));
+            }
+
+            if seen < args.gradients {
+                for _ in 0..args.probes {
+                    let feature = Tensor::from_inner(feature.clone()).require_grad();
+                    let answer = probe(tail.forward(feature.clone()), &tracked);
+                    let gradients = answer.backward();
+                    let Some(gradient) = feature.grad(&gradients) else {
+                        anyhow::bail!("the network gave no gradient for its feature");
+                    };
+                    let g = gather_blocks(gradient, block);
+                    gradient_blocks += g.dims()[0];
+                    let product = g.clone().transpose().matmul(g);
+                    add(&mut gradient_outer, &product.try_into_vec_as::<f32>()?);
+                }
+            }
+            seen += read.len();
+            progress.inc(batch.len() as u64);
+        }
+        progress.finish_and_clear();
+        ensure!(
+            blocks > values,
+            "{seen} pictures are too few for blocks of {values} values"
+        );
+        ensure!(
+            gradient_blocks > 0,
+            "--gradients and --probes must be at least 1"
+        );
+
+        let n = blocks as f64;
+        let mean: Vec<f64> = sum.iter().map(|s| s / n).collect();
+        let covariance = outer
+            .iter()
+            .enumerate()
+            .map(|(i, o)| o / n - mean[i / values] * mean[i % values])
+            .collect();
+        let n = gradient_blocks as f64;
+        let sensitivity = gradient_outer.iter().map(|o| o / n).collect();
+        Ok(Self {
+            values,
+            pictures: seen,
+            gradient_pictures: seen.min(args.gradients.next_multiple_of(BATCH)),
+            mean,
+            covariance,
+            sensitivity,
+            samples,
+        })
+    }
+}
+
+/// A random direction of the answer, whose gradient is wanted.
+///
+/// With `p` the class probabilities and `r` standard normal, the gradient of
+/// `sum(r * sqrt(p) * (z - sum(p * z)))` with respect to the logits `z` has the covariance
+/// `diag(p) - p p^T`: the Fisher information of the answer. An error in the feature then costs
+/// what it moves the answer by (Kullback-Leibler divergence), to second order. The probabilities
+/// are those at temperature 2: where the network is sure of itself, the plain ones would say that
+/// nothing matters.
+fn probe(logits: Tensor<2>, device: &Device) -> Tensor<1> {
+    let n = logits.dims()[0];
+    let p = softmax(logits.clone().detach() / 2.0, 1);
+    let centred = logits.clone() - (p.clone() * logits).sum_dim(1);
+    let direction = Tensor::<2>::random([n, CLASSES], Distribution::Normal(0.0, 1.0), device);
+    (direction * p.sqrt() * centred).sum()
+}
+
+/// `[n, channels, h, w]` to `[n * h/block * w/block, channels * block * block]`.
+fn gather_blocks(feature: Tensor<4>, block: usize) -> Tensor<2> {
+    let [n, channels, height, width] = feature.dims();
+    let (rows, columns) = (height / block, width / block);
+    feature
+        .reshape([n, channels, rows, block, columns, block])
+        .permute([0, 2, 4, 1, 3, 5])
+        .reshape([n * rows * columns, channels * block * block])
+}
+
+fn add(total: &mut [f64], more: &[f32]) {
+    for (total, more) in total.iter_mut().zip(more) {
+        *total += f64::from(*more);
+    }
+}
