@@ -3,9 +3,10 @@
 use std::path::Path;
 
 /// What stands in `web/` but is not served.
-const NOT_SERVED: [&str; 5] = [
+const NOT_SERVED: [&str; 6] = [
     "node_modules",
     "tests",
+    "bench",
     "test-results",
     "package.json",
     "package-lock.json",

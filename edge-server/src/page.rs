@@ -13,6 +13,7 @@ use crate::asset::Asset;
 #[exclude = "node_modules/*"]
 #[exclude = "tests/*"]
 #[exclude = "test-results/*"]
+#[exclude = "bench/*"]
 #[exclude = "package.json"]
 #[exclude = "package-lock.json"]
 #[exclude = "tsconfig*.json"]
@@ -90,7 +91,7 @@ fn into_bytes(file: EmbeddedFile) -> Bytes {
 }
 
 fn on_disk(folder: &Path, path: &str) -> Option<Asset> {
-    const NOT_SERVED: [&str; 2] = ["node_modules", "tests"];
+    const NOT_SERVED: [&str; 3] = ["node_modules", "tests", "bench"];
     let first = path.split('/').next().unwrap_or_default();
     if NOT_SERVED.contains(&first) {
         return None;
