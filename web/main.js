@@ -35,6 +35,7 @@ const quality = byId('quality', HTMLInputElement);
 
 /** @type {Manifest | null} */
 let manifest = null;
+let onGpu = false;
 /** Whether the device has its network. */
 let loaded = false;
 /** Whether the server listens. */
@@ -124,7 +125,7 @@ function showResult(result) {
   showAnswer(result.answer.top, frame.live);
   totals.add(result.totalMs);
   const fps = frame.live ? totals.perSecond() : null;
-  const places = showSteps(stepsOf(result));
+  const places = showSteps(stepsOf(result), onGpu);
   fact('way-device', `${ms(places.device)} ms`);
   fact('way-network', size(result.answer.frame.bytes));
   byId('way-network', HTMLElement).title = `${result.answer.frame.bytes} bytes, header included`;
@@ -181,6 +182,7 @@ worker.addEventListener('message', (/** @type {MessageEvent<FromWorker>} */ { da
       });
       break;
     case 'backend':
+      onGpu = data.name.startsWith('webgpu');
       showBackend(data);
       break;
     case 'progress':

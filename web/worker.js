@@ -126,6 +126,7 @@ function connect(connecting) {
   const url = new URL('v1/stream', `${settings?.server.replace(/\/$/, '')}/`);
   url.protocol = url.protocol.replace('http', 'ws');
   connecting.connect(url.href, {
+    topK: 5,
     onResult: (answer) => {
       const done = current;
       if (!done || done.capturedAt !== answer.capture_time_us) return;

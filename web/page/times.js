@@ -55,12 +55,14 @@ export function stepsOf({ answer, captureMs, totalMs }) {
 
 /**
  * @param {Record<string, number>} values
+ * @param {boolean} together whether front and encoder cannot be told apart: a GPU runs both before
+ *   it is waited for
  * @returns {Record<Place, number>}
  */
-export function showSteps(values) {
+export function showSteps(values, together) {
   const total = Object.values(values).reduce((a, b) => a + b, 0);
   for (const [step, { value, span }] of steps) {
-    setText(value, ms(values[step]));
+    setText(value, step === 'front' && together ? 'in encode' : ms(values[step]));
     span.style.setProperty('--share', (values[step] / total).toFixed(4));
   }
   const places = { device: 0, network: 0, server: 0 };

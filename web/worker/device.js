@@ -6,6 +6,7 @@ import { megabytes } from './model.js';
 /** @typedef {import('./builds.js').Choice} Choice */
 /** @typedef {import('./model.js').OnProgress} OnProgress */
 /** @typedef {import('../../device-wasm/src/types.d.ts').ConnectCallbacks} ConnectCallbacks */
+/** @typedef {import('../../device-wasm/src/types.d.ts').ConnectOptions} ConnectOptions */
 /** @typedef {import('../../device-wasm/src/types.d.ts').FrameSource} FrameSource */
 
 /**
@@ -15,7 +16,7 @@ import { megabytes } from './model.js';
  * @property {(manifest: string, split: string, parts: Record<string, Uint8Array>, codec: Uint8Array, rate: number) => void | Promise<void>} load
  * @property {() => Promise<number>} warmUp
  * @property {(rate: number) => void} setRate
- * @property {(url: string, callbacks: ConnectCallbacks) => void} connect
+ * @property {(url: string, callbacks: ConnectCallbacks & ConnectOptions) => void} connect
  * @property {() => void} disconnect
  * @property {(source: FrameSource, captureTimeUs: number) => void} submit
  */
