@@ -84,7 +84,10 @@ impl Model {
     ///
     /// When a file is missing, damaged, or not what the manifest says.
     pub fn read(folder: &Path) -> Result<Self, CatalogueError> {
-        let bad = |source| CatalogueError::Manifest { folder: folder.to_owned(), source };
+        let bad = |source| CatalogueError::Manifest {
+            folder: folder.to_owned(),
+            source,
+        };
         let json = read(&folder.join(MANIFEST))?;
         let manifest = Manifest::parse(&json).map_err(bad)?;
 
@@ -97,24 +100,39 @@ impl Model {
             files.insert(entry.file.clone(), asset);
         }
         let path = folder.join(MANIFEST);
-        files.insert(MANIFEST.to_owned(), Asset::new(MANIFEST, json, compressed_beside(&path)));
+        files.insert(
+            MANIFEST.to_owned(),
+            Asset::new(MANIFEST, json, compressed_beside(&path)),
+        );
 
-        let bytes_of = |file: &str| files.get(file).map(|asset| asset.bytes.clone()).unwrap_or_default();
+        let bytes_of = |file: &str| {
+            files
+                .get(file)
+                .map(|asset| asset.bytes.clone())
+                .unwrap_or_default()
+        };
         let labels: Option<Vec<String>> =
             serde_json::from_slice(&bytes_of(&manifest.labels.file)).ok();
-        let labels = labels.filter(|labels| labels.len() == manifest.classes).ok_or_else(|| {
-            CatalogueError::Labels {
+        let labels = labels
+            .filter(|labels| labels.len() == manifest.classes)
+            .ok_or_else(|| CatalogueError::Labels {
                 path: folder.join(&manifest.labels.file),
                 classes: manifest.classes,
-            }
-        })?;
+            })?;
 
         let mut codecs = Vec::with_capacity(manifest.codecs.len());
         for entry in &manifest.codecs {
             let path = folder.join(&entry.file.file);
-            let codec = CodecFile::parse(&bytes_of(&entry.file.file))
-                .map_err(|source| CatalogueError::Codec { path: path.clone(), source })?;
-            let mismatch = |what| CatalogueError::Mismatch { path: path.clone(), what };
+            let codec = CodecFile::parse(&bytes_of(&entry.file.file)).map_err(|source| {
+                CatalogueError::Codec {
+                    path: path.clone(),
+                    source,
+                }
+            })?;
+            let mismatch = |what| CatalogueError::Mismatch {
+                path: path.clone(),
+                what,
+            };
             if codec.model != manifest.digest {
                 return Err(mismatch("it was made for another network"));
             }
@@ -126,7 +144,12 @@ impl Model {
             }
             codecs.push(codec);
         }
-        Ok(Self { manifest, labels, codecs, files })
+        Ok(Self {
+            manifest,
+            labels,
+            codecs,
+            files,
+        })
     }
 
     /// The weights as `(part, bytes)`, in the order of the network.
@@ -151,7 +174,10 @@ impl Model {
     /// The index of the codec whose file has this digest.
     #[must_use]
     pub fn codec_by_digest(&self, sha256: &str) -> Option<usize> {
-        self.manifest.codecs.iter().position(|codec| codec.file.sha256 == sha256)
+        self.manifest
+            .codecs
+            .iter()
+            .position(|codec| codec.file.sha256 == sha256)
     }
 }
 
@@ -168,8 +194,10 @@ impl Catalogue {
     ///
     /// When there is none, or one of them is not usable.
     pub fn read(folder: &Path) -> Result<Self, CatalogueError> {
-        let unreadable =
-            |source| CatalogueError::Read { path: folder.to_owned(), source };
+        let unreadable = |source| CatalogueError::Read {
+            path: folder.to_owned(),
+            source,
+        };
         let mut folders = Vec::new();
         for entry in folder.read_dir().map_err(unreadable)? {
             let path = entry.map_err(unreadable)?.path();
@@ -181,7 +209,10 @@ impl Catalogue {
             return Err(CatalogueError::Empty(folder.to_owned()));
         }
         folders.sort();
-        let models = folders.iter().map(|path| Model::read(path)).collect::<Result<_, _>>()?;
+        let models = folders
+            .iter()
+            .map(|path| Model::read(path))
+            .collect::<Result<_, _>>()?;
         Self::of(models)
     }
 
@@ -193,7 +224,10 @@ impl Catalogue {
     pub fn of(models: Vec<Model>) -> Result<Self, CatalogueError> {
         for (index, model) in models.iter().enumerate() {
             let name = &model.manifest.name;
-            if models[..index].iter().any(|other| other.manifest.name == *name) {
+            if models[..index]
+                .iter()
+                .any(|other| other.manifest.name == *name)
+            {
                 return Err(CatalogueError::Twice(name.clone()));
             }
         }
@@ -215,13 +249,17 @@ impl Catalogue {
     /// The index of the model with this name.
     #[must_use]
     pub fn by_name(&self, name: &str) -> Option<usize> {
-        self.models.iter().position(|model| model.manifest.name == name)
+        self.models
+            .iter()
+            .position(|model| model.manifest.name == name)
     }
 
     /// The index of the model whose network has this digest.
     #[must_use]
     pub fn by_digest(&self, digest: &str) -> Option<usize> {
-        self.models.iter().position(|model| model.manifest.digest == digest)
+        self.models
+            .iter()
+            .position(|model| model.manifest.digest == digest)
     }
 
     /// A codec.
@@ -234,7 +272,10 @@ impl Catalogue {
 fn read(path: &Path) -> Result<Bytes, CatalogueError> {
     std::fs::read(path)
         .map(Bytes::from)
-        .map_err(|source| CatalogueError::Read { path: path.to_owned(), source })
+        .map_err(|source| CatalogueError::Read {
+            path: path.to_owned(),
+            source,
+        })
 }
 
 /// The Brotli form of a file, where somebody put one beside it.

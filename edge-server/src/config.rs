@@ -60,9 +60,13 @@ pub struct Config {
     pub max_clients: u32,
 
     /// How many frames one device may have unanswered at once. Two hide the way there and back;
-    /// more only age in the queue.
-    #[arg(long, env = "EDGE_SERVER_IN_FLIGHT", default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    /// many more only age in the queue.
+    #[arg(long, env = "EDGE_SERVER_IN_FLIGHT", default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
     pub in_flight: u8,
+
+    /// How many frames a second one device may send, on average over a few seconds.
+    #[arg(long, env = "EDGE_SERVER_MAX_RATE", default_value_t = 60, value_name = "FRAMES", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub max_rate: u16,
 
     /// The largest payload of a frame, in bytes. A frame is a few kilobytes; crafted ones that
     /// are larger are refused before anything is decoded.

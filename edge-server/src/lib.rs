@@ -1,9 +1,21 @@
-//! The edge server.
+//! The edge server: restores the features that devices send, finishes the network in batches, and
+//! answers with labels. Serves the page, the device's code and the models as well.
+//!
+//! A frame's way, in order: [`stream`] (receive, check, decode), [`engine`] (queue, batch, restore,
+//! tail, top-k), [`answer`], [`stream`] (send). A picture of direct offloading comes in by [`http`]
+//! and [`picture`] and takes the same way from the queue on.
+
 #![forbid(unsafe_code)]
 
+pub mod answer;
+pub mod app;
 pub mod asset;
+pub mod catalogue;
 pub mod config;
+pub mod engine;
+pub mod error;
+pub mod http;
 pub mod page;
 pub mod picture;
-
-pub mod http;
+pub mod server;
+pub mod stream;

@@ -17,10 +17,17 @@ pub fn softmax(logits: &[f32]) -> Option<Vec<f32>> {
     }
     // Subtracting the largest changes nothing but keeps the exponentials in range.
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let exponentials: Vec<f64> =
-        logits.iter().map(|logit| f64::from(logit - largest).exp()).collect();
+    let exponentials: Vec<f64> = logits
+        .iter()
+        .map(|logit| f64::from(logit - largest).exp())
+        .collect();
     let sum: f64 = exponentials.iter().sum();
-    Some(exponentials.iter().map(|value| (value / sum) as f32).collect())
+    Some(
+        exponentials
+            .iter()
+            .map(|value| (value / sum) as f32)
+            .collect(),
+    )
 }
 
 /// The `k` most probable classes, the most probable first; of equals, the lower index first.
@@ -31,7 +38,11 @@ pub fn top_k(probabilities: &[f32], k: usize) -> Vec<Class> {
         .enumerate()
         .map(|(index, &probability)| Class { index, probability })
         .collect();
-    classes.sort_by(|a, b| b.probability.total_cmp(&a.probability).then(a.index.cmp(&b.index)));
+    classes.sort_by(|a, b| {
+        b.probability
+            .total_cmp(&a.probability)
+            .then(a.index.cmp(&b.index))
+    });
     classes.truncate(k);
     classes
 }
@@ -60,7 +71,10 @@ mod tests {
     #[test]
     fn top_k_is_sorted_and_stable() {
         let top = top_k(&[0.1, 0.3, 0.3, 0.2], 3);
-        assert_eq!(top.iter().map(|class| class.index).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(
+            top.iter().map(|class| class.index).collect::<Vec<_>>(),
+            [1, 2, 3]
+        );
         assert_eq!(top_k(&[1.0], 5).len(), 1);
     }
 }

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
-use super::queue::{Finished, QueueError, Ticket};
 use super::Input;
+use super::queue::{Finished, QueueError, Ticket};
 
 /// Something that waits to be computed.
 #[derive(Debug)]
@@ -78,10 +78,17 @@ mod tests {
 
     #[test]
     fn the_oldest_decides_and_others_keep_their_order() {
-        let order =
-            [(Split::Stage2, 1), (Split::Stem, 2), (Split::Stage2, 3), (Split::Stage2, 4), (Split::Stem, 5)];
-        let (entries, _replies): (Vec<_>, Vec<_>) =
-            order.into_iter().map(|(split, tag)| entry(split, tag)).unzip();
+        let order = [
+            (Split::Stage2, 1),
+            (Split::Stem, 2),
+            (Split::Stage2, 3),
+            (Split::Stage2, 4),
+            (Split::Stem, 5),
+        ];
+        let (entries, _replies): (Vec<_>, Vec<_>) = order
+            .into_iter()
+            .map(|(split, tag)| entry(split, tag))
+            .unzip();
         let mut waiting = VecDeque::from(entries);
         assert_eq!(tags(&take_batch(&mut waiting, 2)), [1, 3]);
         assert_eq!(tags(&take_batch(&mut waiting, 2)), [2, 5]);

@@ -64,8 +64,14 @@ impl Input {
     #[must_use]
     pub fn route(&self) -> Route {
         match self {
-            Self::Latent { codec, split, .. } => Route { model: codec.model, split: Some(*split) },
-            Self::Picture { model, .. } => Route { model: *model, split: None },
+            Self::Latent { codec, split, .. } => Route {
+                model: codec.model,
+                split: Some(*split),
+            },
+            Self::Picture { model, .. } => Route {
+                model: *model,
+                split: None,
+            },
         }
     }
 }

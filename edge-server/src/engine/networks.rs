@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
+use aecnn::Split;
 use aecnn::codec::{CodecFile, Decoder, dequantise};
 use aecnn::preprocess::INPUT;
 use aecnn::resnet::{ResNet50, Tail};
 use aecnn::weights::Weights;
-use aecnn::Split;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::{CodecId, Engine, EngineError, Input, Output};
@@ -50,9 +50,16 @@ impl Networks {
                 let codecs = model
                     .codecs
                     .iter()
-                    .map(|file| Restorer { file: file.clone(), decoder: Decoder::new(file, &device) })
+                    .map(|file| Restorer {
+                        file: file.clone(),
+                        decoder: Decoder::new(file, &device),
+                    })
                     .collect();
-                Ok(Network { whole, tails, codecs })
+                Ok(Network {
+                    whole,
+                    tails,
+                    codecs,
+                })
             })
             .collect::<Result<_, EngineError>>()?;
         Ok(Self { device, models })
@@ -85,7 +92,12 @@ impl Networks {
         let latents: Vec<_> = inputs
             .iter()
             .map(|input| match input {
-                Input::Latent { codec, rate, symbols, .. } => Ok((*codec, *rate, symbols)),
+                Input::Latent {
+                    codec,
+                    rate,
+                    symbols,
+                    ..
+                } => Ok((*codec, *rate, symbols)),
                 Input::Picture { .. } => Err(EngineError::Unknown),
             })
             .collect::<Result<_, _>>()?;
@@ -109,12 +121,15 @@ impl Networks {
     /// Pictures to the network's input `[n, 3, 224, 224]`.
     fn stack(&self, inputs: &[&Input]) -> Result<Tensor<4>, EngineError> {
         let size = 3 * INPUT * INPUT;
-        let mut values = Vec::with_capacity(inputs.len() * size);
+        let mut values: Vec<f32> = Vec::with_capacity(inputs.len() * size);
         for input in inputs {
             match input {
                 Input::Picture { planes, .. } if planes.len() == size => values.extend(planes),
                 Input::Picture { planes, .. } => {
-                    return Err(EngineError::Shape { expected: size, got: planes.len() });
+                    return Err(EngineError::Shape {
+                        expected: size,
+                        got: planes.len(),
+                    });
                 }
                 Input::Latent { .. } => return Err(EngineError::Unknown),
             }
@@ -125,7 +140,9 @@ impl Networks {
 
     /// Waits until the device has done what it was told, so that steps can be timed apart.
     fn settle(&self) -> Result<(), EngineError> {
-        self.device.sync().map_err(|error| EngineError::Device(format!("{error:?}")))
+        self.device
+            .sync()
+            .map_err(|error| EngineError::Device(format!("{error:?}")))
     }
 }
 
@@ -156,12 +173,15 @@ impl Engine for Networks {
         let [n, classes] = logits.dims();
         let values: Vec<f32> = logits
             .into_data()
-            .to_vec()
+            .try_to_vec()
             .map_err(|error| EngineError::Device(format!("{error:?}")))?;
         let tail = restored.elapsed();
 
         if n != inputs.len() || classes == 0 || values.len() != n * classes {
-            return Err(EngineError::Shape { expected: inputs.len() * classes, got: values.len() });
+            return Err(EngineError::Shape {
+                expected: inputs.len() * classes,
+                got: values.len(),
+            });
         }
         Ok(Output {
             logits: values.chunks_exact(classes).map(<[f32]>::to_vec).collect(),

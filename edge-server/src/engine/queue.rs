@@ -86,7 +86,12 @@ impl Queue {
     /// When the computation fails, or the server ends first.
     pub async fn submit(&self, ticket: Ticket, input: Input) -> Result<Finished, QueueError> {
         let (reply, answer) = oneshot::channel();
-        let entry = Entry { input, reply, since: Instant::now(), ticket };
+        let entry = Entry {
+            input,
+            reply,
+            since: Instant::now(),
+            ticket,
+        };
         self.sender.send(entry).map_err(|_| QueueError::Closed)?;
         answer.await.map_err(|_| QueueError::Closed)?
     }
@@ -147,22 +152,32 @@ impl Inference {
         let (ready, built) = mpsc::channel();
         let healthy = Arc::new(AtomicBool::new(true));
         let flag = Arc::clone(&healthy);
-        let thread = std::thread::Builder::new().name("inference".to_owned()).spawn(move || {
-            let mut engine = match build() {
-                Ok(engine) => engine,
-                Err(error) => {
-                    let _ = ready.send(Err(error));
-                    return;
+        let thread = std::thread::Builder::new()
+            .name("inference".to_owned())
+            .spawn(move || {
+                let mut engine = match build() {
+                    Ok(engine) => engine,
+                    Err(error) => {
+                        let _ = ready.send(Err(error));
+                        return;
+                    }
+                };
+                // Nobody waits any more only if the program is ending.
+                if ready.send(Ok(())).is_ok() {
+                    work(&mut engine, &entries, most.max(1), &flag);
                 }
-            };
-            // Nobody waits any more only if the program is ending.
-            if ready.send(Ok(())).is_ok() {
-                work(&mut engine, &entries, most.max(1), &flag);
-            }
-        })?;
+            })?;
         built.recv().map_err(|_| StartError::Panicked)??;
         let places = Arc::new(Semaphore::new(depth));
-        Ok((Self { thread }, Queue { sender, places, depth, healthy }))
+        Ok((
+            Self { thread },
+            Queue {
+                sender,
+                places,
+                depth,
+                healthy,
+            },
+        ))
     }
 
     /// Waits for the thread, which ends when every [`Queue`] is gone.
@@ -173,7 +188,12 @@ impl Inference {
     }
 }
 
-fn work(engine: &mut impl Engine, entries: &mpsc::Receiver<Entry>, most: usize, healthy: &AtomicBool) {
+fn work(
+    engine: &mut impl Engine,
+    entries: &mpsc::Receiver<Entry>,
+    most: usize,
+    healthy: &AtomicBool,
+) {
     let mut waiting = VecDeque::new();
     loop {
         if waiting.is_empty() {
@@ -196,9 +216,11 @@ fn compute(engine: &mut impl Engine, batch: Vec<Entry>, healthy: &AtomicBool) {
     let result = catch_unwind(AssertUnwindSafe(|| engine.run(&inputs)));
     let result = match result {
         Ok(Ok(output)) if output.logits.len() == batch.len() => Ok(output),
-        Ok(Ok(output)) => {
-            Err(EngineError::Shape { expected: batch.len(), got: output.logits.len() }.to_string())
+        Ok(Ok(output)) => Err(EngineError::Shape {
+            expected: batch.len(),
+            got: output.logits.len(),
         }
+        .to_string()),
         Ok(Err(error)) => Err(error.to_string()),
         Err(panic) => Err(panic_message(panic.as_ref())),
     };
@@ -270,12 +292,19 @@ mod tests {
                     Input::Latent { .. } => Err(EngineError::Unknown),
                 })
                 .collect::<Result<_, _>>()?;
-            Ok(Output { logits, restore: Duration::ZERO, tail: Duration::from_millis(1) })
+            Ok(Output {
+                logits,
+                restore: Duration::ZERO,
+                tail: Duration::from_millis(1),
+            })
         }
     }
 
     fn picture(value: f32) -> Input {
-        Input::Picture { model: 0, planes: vec![value] }
+        Input::Picture {
+            model: 0,
+            planes: vec![value],
+        }
     }
 
     type Started = (Inference, Queue, mpsc::Sender<()>, Arc<Mutex<Vec<usize>>>);
@@ -284,15 +313,17 @@ mod tests {
         let sizes = Arc::new(Mutex::new(Vec::new()));
         let (open, gate) = mpsc::channel();
         let fake_sizes = Arc::clone(&sizes);
-        let (inference, queue) =
-            Inference::start(depth, 8, move || Ok(Fake { sizes: fake_sizes, gate })).unwrap();
+        let (inference, queue) = Inference::start(depth, 8, move || {
+            Ok(Fake {
+                sizes: fake_sizes,
+                gate,
+            })
+        })
+        .unwrap();
         (inference, queue, open, sizes)
     }
 
-    fn submit(
-        queue: &Queue,
-        value: f32,
-    ) -> tokio::task::JoinHandle<Result<Finished, QueueError>> {
+    fn submit(queue: &Queue, value: f32) -> tokio::task::JoinHandle<Result<Finished, QueueError>> {
         let ticket = queue.admit().unwrap();
         let queue = queue.clone();
         tokio::spawn(async move { queue.submit(ticket, picture(value)).await })
@@ -315,7 +346,11 @@ mod tests {
         for (value, other) in (2..6).zip(others) {
             let finished = other.await.unwrap().unwrap();
             assert_eq!((finished.logits[0], finished.batch), (value as f32, 4));
-            assert!(finished.queue >= Duration::from_millis(20), "{:?}", finished.queue);
+            assert!(
+                finished.queue >= Duration::from_millis(20),
+                "{:?}",
+                finished.queue
+            );
         }
         assert_eq!(*sizes.lock().unwrap(), [1, 4]);
         drop(queue);
@@ -327,7 +362,12 @@ mod tests {
         let (_inference, queue, open, _) = start(16);
         let first = submit(&queue, 1.0);
         settle().await;
-        let batch = [submit(&queue, 2.0), submit(&queue, 13.0), submit(&queue, 14.0), submit(&queue, 3.0)];
+        let batch = [
+            submit(&queue, 2.0),
+            submit(&queue, 13.0),
+            submit(&queue, 14.0),
+            submit(&queue, 3.0),
+        ];
         settle().await;
         drop(open);
         assert!(first.await.unwrap().is_ok());
@@ -376,7 +416,10 @@ mod tests {
     #[test]
     fn an_engine_that_cannot_be_built_is_reported() {
         let failed = Inference::start::<Fake>(1, 1, || Err(EngineError::Unknown));
-        assert!(matches!(failed, Err(StartError::Engine(EngineError::Unknown))));
+        assert!(matches!(
+            failed,
+            Err(StartError::Engine(EngineError::Unknown))
+        ));
         let panicked = Inference::start::<Fake>(1, 1, || panic!("no driver"));
         assert!(matches!(panicked, Err(StartError::Panicked)));
     }
