@@ -1,0 +1,20 @@
+//! What touches the browser: the JavaScript surface, the canvas, the socket. Nothing here decides
+//! anything that could be tested without a browser.
+
+mod backend;
+mod canvas;
+mod connection;
+mod convert;
+mod device;
+
+use wasm_bindgen::prelude::wasm_bindgen;
+
+#[wasm_bindgen(typescript_custom_section)]
+const TYPES: &str = include_str!("../types.d.ts");
+
+/// Runs when the module is instantiated: a panic becomes a readable message in the console
+/// instead of `unreachable`.
+#[wasm_bindgen(start)]
+pub(super) fn start() {
+    console_error_panic_hook::set_once();
+}
