@@ -5,7 +5,7 @@ import { Camera, CameraError } from './page/camera.js';
 import { showChosen, showControls } from './page/controls.js';
 import { showCosts } from './page/costs.js';
 import { byId, setText } from './page/dom.js';
-import { count, duration, median, ms, size } from './page/format.js';
+import { count, duration, median, ms, sentence, size } from './page/format.js';
 import { clearNotice, notice } from './page/notices.js';
 import { onPicture } from './page/pictures.js';
 import { credit, loadSamples, markSample, sampleUrl, showSamples } from './page/samples.js';
@@ -24,6 +24,10 @@ import { showSteps, stepsOf } from './page/times.js';
 
 /** Live frames are measured as pictures at most this often. */
 const MEASURE_MS = 500;
+/** A busy server is left alone for so long. */
+const BUSY_MS = 1000;
+/** The server's codes for frames that it would have taken at a calmer time. */
+const BUSY = ['overloaded', 'too_fast', 'too_many_in_flight'];
 /** Frames over which times are summed up. */
 const WINDOW = 30;
 
@@ -53,6 +57,8 @@ let measured = null;
 let measuring = false;
 let measuredAt = -MEASURE_MS;
 let processed = 0;
+/** Nothing is sent before this time. */
+let holdUntil = 0;
 let firstLabel = true;
 const totals = new Recent(WINDOW);
 
@@ -74,7 +80,7 @@ function send(message, transfer = []) {
 /** Sends the newest frame, if there is one and the device is free. */
 async function pump() {
   showFrameCounts();
-  if (!loaded || !linked || outstanding || capturing) return;
+  if (!loaded || !linked || outstanding || capturing || performance.now() < holdUntil) return;
   capturing = true;
   try {
     if (camera.running) {
@@ -240,18 +246,29 @@ function showState(state) {
 }
 
 /** @param {import('./messages.js').FailureMessage} failure */
-function showFailure({ name, message, hint, fatal }) {
+function showFailure({ name, message, hint, code, fatal }) {
   // The state of the link says this better.
   if (name === 'ConnectionFailed') return;
   if (fatal) {
     hideProgress();
     if (!loaded) showBackendFailed('Not running');
-    notice('device', 'The device could not be set up.', `${message} ${hint}`);
+    notice('device', 'The device could not be set up.', `${sentence(message)} ${sentence(hint)}`);
+    return;
+  }
+  const advice = `${sentence(message)} ${sentence(hint)}`;
+  if (BUSY.includes(code)) {
+    holdUntil = performance.now() + BUSY_MS;
+    setTimeout(pump, BUSY_MS + 1);
+    notice('frame', 'The server is busy.', `${advice} The page tries again by itself.`);
+    return;
+  }
+  if (!outstanding) {
+    notice('frame', 'The server refused.', advice);
     return;
   }
   // Sent again, the same picture would fail again.
-  if (still && outstanding && !outstanding.live) still.answered = true;
-  notice('frame', 'A frame could not be classified.', `${message} ${hint}`);
+  if (still && !outstanding.live) still.answered = true;
+  notice('frame', 'The frame could not be classified.', advice);
 }
 
 /** @param {string} name @param {number} rate */

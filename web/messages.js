@@ -121,6 +121,7 @@
  * @property {string} name stable: one failure of a name is shown at a time
  * @property {string} message
  * @property {string} hint what to do
+ * @property {string} code the server's, if it sent the error; else empty
  * @property {boolean} fatal whether the worker has given up
  */
 

@@ -193,11 +193,12 @@ async function untilReachable(work) {
   }
 }
 
-/** @param {unknown} error @returns {{ name: string, message: string, hint: string }} */
+/** @param {unknown} error @returns {{ name: string, message: string, hint: string, code: string }} */
 function describe(error) {
-  if (!(error instanceof Error)) return { name: 'Error', message: String(error), hint: '' };
+  if (!(error instanceof Error)) return { name: 'Error', message: String(error), hint: '', code: '' };
   const hint = 'hint' in error && typeof error.hint === 'string' ? error.hint : '';
-  return { name: error.name, message: error.message, hint };
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
+  return { name: error.name, message: error.message, hint, code };
 }
 
 /** @param {unknown} error @param {boolean} fatal */

@@ -44,3 +44,10 @@ export function className(label) {
 export function splitName(split) {
   return split === 'stem' ? 'Stem' : split.replace(/^stage(\d)$/, 'Stage $1');
 }
+
+/** Messages of programs begin small and end bare. @param {string} text */
+export function sentence(text) {
+  if (text === '') return '';
+  const begun = text[0].toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(begun) ? begun : `${begun}.`;
+}
