@@ -58,7 +58,11 @@ pub(crate) fn run(options: &DemoOptions) -> Result<ExitCode> {
 
     let address = SocketAddr::from(([127, 0, 0, 1], options.port));
     if TcpStream::connect_timeout(&address, Duration::from_millis(500)).is_ok() {
-        bail!("port {0} is taken. Choose another: cargo xtask demo --port {1}", options.port, options.port.wrapping_add(1));
+        bail!(
+            "port {0} is taken. Choose another: cargo xtask demo --port {1}",
+            options.port,
+            options.port.wrapping_add(1)
+        );
     }
     let mut server = step("starting the edge server", || {
         let mut server = start_server(options, address)?;
@@ -131,8 +135,8 @@ fn is_healthy(address: SocketAddr) -> Result<bool> {
 
 /// Opens the page where there is a desktop. Failing is fine: the address stands in the terminal.
 fn open(page: &str) {
-    let graphical = std::env::var_os("DISPLAY").is_some()
-        || std::env::var_os("WAYLAND_DISPLAY").is_some();
+    let graphical =
+        std::env::var_os("DISPLAY").is_some() || std::env::var_os("WAYLAND_DISPLAY").is_some();
     let mut command = if cfg!(target_os = "macos") {
         Command::new("open")
     } else if cfg!(windows) {

@@ -5,13 +5,19 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 /// Prints a line.
-#[expect(clippy::print_stdout, reason = "a command line program talks to its user")]
+#[expect(
+    clippy::print_stdout,
+    reason = "a command line program talks to its user"
+)]
 pub(crate) fn say(line: &str) {
     println!("{line}");
 }
 
 /// Prints an error.
-#[expect(clippy::print_stderr, reason = "a command line program talks to its user")]
+#[expect(
+    clippy::print_stderr,
+    reason = "a command line program talks to its user"
+)]
 pub(crate) fn complain(line: &str) {
     eprintln!("error: {line}");
 }

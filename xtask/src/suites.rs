@@ -37,10 +37,16 @@ impl Tally {
     /// A check that is one test by itself.
     fn check(result: Result<()>) -> Self {
         match result {
-            Ok(()) => Self { passed: 1, failed: 0 },
+            Ok(()) => Self {
+                passed: 1,
+                failed: 0,
+            },
             Err(error) => {
                 complain(&format!("{error:#}"));
-                Self { passed: 0, failed: 1 }
+                Self {
+                    passed: 0,
+                    failed: 1,
+                }
             }
         }
     }
@@ -71,22 +77,33 @@ pub(crate) fn run(options: &TestOptions) -> Result<ExitCode> {
     let mut total = Tally::default();
     let mut failed = Vec::new();
     for (name, suite) in SUITES {
-        let wanted = options.only.as_ref().is_none_or(|part| name.contains(part.as_str()));
+        let wanted = options
+            .only
+            .as_ref()
+            .is_none_or(|part| name.contains(part.as_str()));
         if !wanted || (options.no_browser && name == "browser") {
             continue;
         }
         let tally = step(&format!("suite {name}"), suite).unwrap_or_else(|error| {
             complain(&format!("{error:#}"));
-            Tally { passed: 0, failed: 1 }
+            Tally {
+                passed: 0,
+                failed: 1,
+            }
         });
-        say(&format!("    {name}: {} passed, {} failed", tally.passed, tally.failed));
+        say(&format!(
+            "    {name}: {} passed, {} failed",
+            tally.passed, tally.failed
+        ));
         if tally.failed > 0 {
             failed.push(name);
         }
         total.add(tally);
     }
     if total == Tally::default() {
-        complain("no suite of that name; there are: format, clippy, clippy-wasm, native, codec-in-wasm, packages, types, browser");
+        complain(
+            "no suite of that name; there are: format, clippy, clippy-wasm, native, codec-in-wasm, packages, types, browser",
+        );
         return Ok(ExitCode::FAILURE);
     }
     say(&format!("\nall suites took {}", seconds(start.elapsed())));
@@ -94,7 +111,11 @@ pub(crate) fn run(options: &TestOptions) -> Result<ExitCode> {
         say(&format!("failed: {}", failed.join(", ")));
     }
     say(&format!("{} passed, {} failed", total.passed, total.failed));
-    Ok(if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if total.failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn format() -> Result<Tally> {
@@ -136,9 +157,13 @@ fn clippy_wasm() -> Result<Tally> {
 }
 
 fn native() -> Result<Tally> {
-    cargo_test(
-        process::cargo().args(["test", "--release", "--workspace", "--no-fail-fast", "--quiet"]),
-    )
+    cargo_test(process::cargo().args([
+        "test",
+        "--release",
+        "--workspace",
+        "--no-fail-fast",
+        "--quiet",
+    ]))
 }
 
 fn codec_in_wasm() -> Result<Tally> {
@@ -147,8 +172,22 @@ fn codec_in_wasm() -> Result<Tally> {
     let runner = workspace::root().join("xtask/src/wasi-runner.mjs");
     cargo_test(
         process::cargo()
-            .args(["test", "--release", "--package", "feature-codec", "--package", "wire"])
-            .args(["--target", WASI, "--no-fail-fast", "--quiet", "--lib", "--tests"])
+            .args([
+                "test",
+                "--release",
+                "--package",
+                "feature-codec",
+                "--package",
+                "wire",
+            ])
+            .args([
+                "--target",
+                WASI,
+                "--no-fail-fast",
+                "--quiet",
+                "--lib",
+                "--tests",
+            ])
             .env("CARGO_TARGET_DIR", workspace::wasm_target())
             .env(
                 "CARGO_TARGET_WASM32_WASIP1_RUNNER",
@@ -171,17 +210,22 @@ fn types() -> Result<Tally> {
 fn browser() -> Result<Tally> {
     tools::node_packages()?;
     let chromium = tools::chromium()?;
-    // The tests start this server. It is built last, for it carries the page and the packages.
-    process::run(process::cargo().args(["build", "--release", "--package", "edge-server"]))?;
-    let server = workspace::target()
-        .join("release")
-        .join(format!("edge-server{}", std::env::consts::EXE_SUFFIX));
+    // The tests start this server, and compare the page with what the trainer says of the same
+    // pictures. The server is built last, for it carries the page and the packages.
+    let packages = ["--package", "edge-server", "--package", "trainer"];
+    process::run(process::cargo().args(["build", "--release"]).args(packages))?;
+    let program = |name: &str| {
+        workspace::target()
+            .join("release")
+            .join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
+    };
     let mut tally = Tally::default();
     let succeeded = process::watch(
         process::npm()
             .args(["run", "--silent", "test"])
             .env("CHROMIUM", chromium)
-            .env("EDGE_SERVER", server),
+            .env("EDGE_SERVER", program("edge-server"))
+            .env("TRAINER", program("trainer")),
         |line| count_node(line, &mut tally),
     )?;
     Ok(settle(tally, succeeded))
@@ -249,15 +293,33 @@ mod tests {
             "test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 1 filtered out; finished in 0.01s",
             "test result: FAILED. 4 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out",
         ];
-        assert_eq!(count(&lines, count_cargo), Tally { passed: 7, failed: 2 });
+        assert_eq!(
+            count(&lines, count_cargo),
+            Tally {
+                passed: 7,
+                failed: 2
+            }
+        );
     }
 
     #[test]
     fn node_summaries_are_read_in_both_forms() {
         let tap = ["# tests 6", "# pass 5", "# fail 1", "# cancelled 0"];
-        assert_eq!(count(&tap, count_node), Tally { passed: 5, failed: 1 });
+        assert_eq!(
+            count(&tap, count_node),
+            Tally {
+                passed: 5,
+                failed: 1
+            }
+        );
         let spec = ["ℹ tests 6", "ℹ pass 4", "ℹ fail 1", "ℹ cancelled 1"];
-        assert_eq!(count(&spec, count_node), Tally { passed: 4, failed: 2 });
+        assert_eq!(
+            count(&spec, count_node),
+            Tally {
+                passed: 4,
+                failed: 2
+            }
+        );
     }
 
     #[test]
@@ -265,7 +327,10 @@ mod tests {
         let none = Tally::default();
         assert_eq!(settle(none, false).failed, 1);
         assert_eq!(settle(none, true).failed, 1);
-        let some = Tally { passed: 3, failed: 0 };
+        let some = Tally {
+            passed: 3,
+            failed: 0,
+        };
         assert_eq!(settle(some, true), some);
         assert_eq!(settle(some, false).failed, 1);
     }

@@ -24,7 +24,9 @@ pub(crate) fn rust_target(target: &str) -> Result<()> {
         return Ok(());
     }
     if find(&["rustup"]).is_none() {
-        bail!("missing: the Rust target {target}. Install rustup from https://rustup.rs, or the target by your system's packages");
+        bail!(
+            "missing: the Rust target {target}. Install rustup from https://rustup.rs, or the target by your system's packages"
+        );
     }
     step(&format!("installing the Rust target {target}"), || {
         process::run(
@@ -38,7 +40,9 @@ pub(crate) fn rust_target(target: &str) -> Result<()> {
 /// Makes sure that Node.js is there and new enough.
 pub(crate) fn node() -> Result<()> {
     let missing = || {
-        anyhow!("missing: Node.js {NODE} or newer with npm. Get it from https://nodejs.org or your system's packages (Debian: apt-get install nodejs npm)")
+        anyhow!(
+            "missing: Node.js {NODE} or newer with npm. Get it from https://nodejs.org or your system's packages (Debian: apt-get install nodejs npm)"
+        )
     };
     if find(&["node"]).is_none() || find(&["npm", "npm.cmd"]).is_none() {
         return Err(missing());
@@ -56,7 +60,10 @@ pub(crate) fn node_packages() -> Result<()> {
     let web = workspace::web();
     let lock = web.join("package-lock.json");
     if !lock.exists() {
-        bail!("missing: {}. Restore it from the repository", lock.display());
+        bail!(
+            "missing: {}. Restore it from the repository",
+            lock.display()
+        );
     }
     // npm writes this file when it has installed what the lock file asks for.
     let installed = web.join("node_modules/.package-lock.json");
@@ -65,9 +72,10 @@ pub(crate) fn node_packages() -> Result<()> {
     {
         return Ok(());
     }
-    step("installing the page's development packages (npm ci)", || {
-        process::run(process::npm().args(["ci", "--no-audit", "--no-fund"]))
-    })
+    step(
+        "installing the page's development packages (npm ci)",
+        || process::run(process::npm().args(["ci", "--no-audit", "--no-fund"])),
+    )
 }
 
 /// A Chromium or Chrome for the browser tests.
@@ -95,13 +103,21 @@ pub(crate) fn chromium() -> Result<PathBuf> {
         process::run(
             Command::new("apt-get")
                 .env("DEBIAN_FRONTEND", "noninteractive")
-                .args(["install", "--yes", "--quiet", "--no-install-recommends", "chromium"]),
+                .args([
+                    "install",
+                    "--yes",
+                    "--quiet",
+                    "--no-install-recommends",
+                    "chromium",
+                ]),
         )?;
         if let Some(found) = find(&known) {
             return Ok(found);
         }
     }
-    bail!("missing: Chromium or Chrome. Install it (Debian: apt-get install chromium), or name it by the variable CHROMIUM")
+    bail!(
+        "missing: Chromium or Chrome. Install it (Debian: apt-get install chromium), or name it by the variable CHROMIUM"
+    )
 }
 
 fn mac_chrome() -> Option<PathBuf> {
