@@ -28,7 +28,7 @@
 //! payload. The encoder codes the last symbol first: the decoder meets channel 0 first.
 //!
 //! A symbol outside its channel's table is coded as the table's escape entry and then its distance from the
-//! table, in an Elias gamma code ([`mod@escape`] has the details), so that all of [`Symbol`]'s range round-trips.
+//! table, in an Elias gamma code, so that all of [`Symbol`]'s range round-trips.
 //!
 //! # Trust
 //!
@@ -46,13 +46,16 @@
 //! cargo build --release -p feature-codec --example golden --target wasm32-unknown-unknown
 //! node crates/feature-codec/tests/golden.mjs target/wasm32-unknown-unknown/release/examples/golden.wasm
 //! ```
+//!
+//! `docs/PROTOCOL.md` describes the format for other implementations, with one in JavaScript, which
+//! `node crates/feature-codec/tests/protocol.mjs` checks on the same vectors.
 
 #![forbid(unsafe_code)]
 
 mod bytes;
 mod coder;
 mod error;
-pub mod escape;
+mod escape;
 mod normalise;
 mod table;
 mod tables;

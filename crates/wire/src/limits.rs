@@ -23,7 +23,7 @@ pub struct Limits {
     pub max_frames_in_flight: u16,
     /// Frames a second, averaged over a few seconds.
     pub max_frames_per_second: u16,
-    /// A session without a message for so long is closed.
+    /// A session from which nothing came for so long, not even an answer to the server's ping, is closed.
     pub idle_timeout_ms: u32,
     /// The hello must arrive within this time of the upgrade.
     pub hello_timeout_ms: u32,

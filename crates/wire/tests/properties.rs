@@ -1,0 +1,350 @@
+//! What must hold for all messages and for all bytes.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use wire::{
+    ClientMessage, CodecInfo, ErrorCode, ErrorMessage, Frame, FrameError, FrameHeader, FrameResult,
+    HEADER_BYTES, Hello, Limits, MAX_CLIENT_TEXT, MAX_SERVER_TEXT, MessageError, Prediction,
+    ServerMessage, Timings, Welcome,
+};
+
+fn header() -> impl Strategy<Value = FrameHeader> {
+    (
+        0..5u8,
+        any::<u8>(),
+        any::<u8>(),
+        any::<u32>(),
+        any::<u64>(),
+        1..=u16::MAX,
+    )
+        .prop_map(
+            |(split, codec, rate, sequence, capture_time_us, channels)| FrameHeader {
+                split,
+                codec,
+                rate,
+                sequence,
+                capture_time_us,
+                channels,
+            },
+        )
+}
+
+fn digest() -> impl Strategy<Value = String> {
+    "[0-9a-f]{64}"
+}
+
+fn hello() -> impl Strategy<Value = Hello> {
+    let backend = proptest::option::of(".{0,32}");
+    (
+        ".{0,32}",
+        digest(),
+        digest(),
+        0..5u8,
+        any::<u8>(),
+        proptest::option::of(1..=100u8),
+        backend,
+    )
+        .prop_map(
+            |(client, model, codec, split, rate, top_k, backend)| Hello {
+                client,
+                model,
+                codec,
+                split,
+                rate,
+                top_k,
+                backend,
+            },
+        )
+}
+
+fn welcome() -> impl Strategy<Value = Welcome> {
+    let codec = (any::<u8>(), digest(), ".{0,20}", 0..5u8, any::<u8>()).prop_map(
+        |(id, digest, name, split, rates)| CodecInfo {
+            id,
+            digest,
+            name,
+            split,
+            rates,
+        },
+    );
+    let limits = (any::<u32>(), any::<u16>(), any::<u16>(), any::<u32>()).prop_map(
+        |(max_payload, max_frames_in_flight, max_frames_per_second, idle_timeout_ms)| Limits {
+            max_payload,
+            max_frames_in_flight,
+            max_frames_per_second,
+            idle_timeout_ms,
+            ..Limits::default()
+        },
+    );
+    (0..1u64 << 53, ".{0,32}", digest(), vec(codec, 0..6), limits).prop_map(
+        |(session, server, model, codecs, limits)| Welcome {
+            session,
+            server,
+            model,
+            codecs,
+            limits,
+        },
+    )
+}
+
+fn result() -> impl Strategy<Value = FrameResult> {
+    let prediction =
+        (any::<u16>(), ".{0,40}", 0.0..=1.0f32).prop_map(|(class, label, probability)| {
+            Prediction {
+                class,
+                label,
+                probability,
+            }
+        });
+    let timings =
+        any::<[u32; 5]>().prop_map(|[queue_us, decode_us, restore_us, tail_us, total_us]| {
+            Timings {
+                queue_us,
+                decode_us,
+                restore_us,
+                tail_us,
+                total_us,
+            }
+        });
+    (
+        any::<u32>(),
+        any::<u64>(),
+        vec(prediction, 0..10),
+        timings,
+        any::<u16>(),
+        any::<u32>(),
+    )
+        .prop_map(
+            |(sequence, capture_time_us, top, timings, batch, payload_bytes)| FrameResult {
+                sequence,
+                capture_time_us,
+                top,
+                timings,
+                batch,
+                payload_bytes,
+            },
+        )
+}
+
+proptest! {
+    #[test]
+    fn frames_round_trip(header in header(), payload in vec(any::<u8>(), 0..100)) {
+        let frame = Frame { header, payload: &payload };
+        let message = frame.encode();
+        prop_assert_eq!(message.len(), HEADER_BYTES + payload.len());
+        prop_assert_eq!(Frame::parse(&message, 100), Ok(frame));
+        prop_assert_eq!(FrameHeader::parse(&header.encode()), Ok(header));
+    }
+
+    #[test]
+    fn any_bytes_are_a_frame_or_an_error(bytes in vec(any::<u8>(), 0..64), kind in any::<bool>(), limit in 0..50u32) {
+        let mut bytes = bytes;
+        if let (true, Some(first)) = (kind, bytes.first_mut()) {
+            *first = wire::KIND_FEATURE;
+        }
+        if let Ok(frame) = Frame::parse(&bytes, limit) {
+            prop_assert!(frame.payload.len() <= limit as usize);
+            prop_assert_eq!(frame.encode(), bytes);
+        }
+    }
+
+    #[test]
+    fn a_frame_with_one_byte_changed_is_a_frame_or_an_error(
+        header in header(), at in 0..HEADER_BYTES, to in any::<u8>(),
+    ) {
+        let mut bytes = header.encode();
+        bytes[at] = to;
+        if let Ok(other) = FrameHeader::parse(&bytes) {
+            prop_assert_eq!(other.encode(), bytes);
+        }
+    }
+
+    #[test]
+    fn the_messages_of_clients_round_trip(hello in hello()) {
+        let message = ClientMessage::Hello(hello);
+        prop_assert_eq!(ClientMessage::parse(&message.to_json().unwrap()).unwrap(), message);
+    }
+
+    #[test]
+    fn the_messages_of_servers_round_trip(welcome in welcome(), result in result()) {
+        for message in [ServerMessage::Welcome(welcome), ServerMessage::Result(result)] {
+            prop_assert_eq!(ServerMessage::parse(&message.to_json().unwrap()).unwrap(), message);
+        }
+    }
+
+    #[test]
+    fn any_text_is_a_message_or_an_error(text in ".{0,200}") {
+        let _ = ClientMessage::parse(&text);
+        let _ = ServerMessage::parse(&text);
+    }
+
+    #[test]
+    fn a_cut_message_is_an_error(hello in hello(), welcome in welcome(), at in any::<prop::sample::Index>()) {
+        let text = ClientMessage::Hello(hello).to_json().unwrap();
+        let cut = (0..at.index(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        prop_assert!(ClientMessage::parse(&text[..cut]).is_err());
+        let text = ServerMessage::Welcome(welcome).to_json().unwrap();
+        let cut = (0..at.index(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        prop_assert!(ServerMessage::parse(&text[..cut]).is_err());
+    }
+}
+
+fn a_hello() -> Hello {
+    Hello {
+        client: "test".to_owned(),
+        model: "0".repeat(64),
+        codec: "f".repeat(64),
+        split: 0,
+        rate: 0,
+        top_k: None,
+        backend: None,
+    }
+}
+
+/// The field that a hello is refused for, when it is written and when it is read alike.
+fn refused_field(hello: Hello) -> &'static str {
+    let text = serde_json::to_string(&ClientMessage::Hello(hello.clone())).unwrap();
+    let errors = [
+        ClientMessage::parse(&text).err(),
+        ClientMessage::Hello(hello).to_json().err(),
+    ];
+    match errors {
+        [
+            Some(MessageError::Field { field, .. }),
+            Some(MessageError::Field { field: written, .. }),
+        ] => {
+            assert_eq!(field, written);
+            field
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_field_out_of_range_is_named() {
+    assert_eq!(
+        refused_field(Hello {
+            model: "F".repeat(64),
+            ..a_hello()
+        }),
+        "model"
+    );
+    assert_eq!(
+        refused_field(Hello {
+            codec: "0".repeat(63),
+            ..a_hello()
+        }),
+        "codec"
+    );
+    assert_eq!(
+        refused_field(Hello {
+            split: 5,
+            ..a_hello()
+        }),
+        "split"
+    );
+    assert_eq!(
+        refused_field(Hello {
+            top_k: Some(0),
+            ..a_hello()
+        }),
+        "top_k"
+    );
+    assert_eq!(
+        refused_field(Hello {
+            top_k: Some(101),
+            ..a_hello()
+        }),
+        "top_k"
+    );
+    assert_eq!(
+        refused_field(Hello {
+            client: "x".repeat(129),
+            ..a_hello()
+        }),
+        "client"
+    );
+    assert_eq!(
+        refused_field(Hello {
+            backend: Some("x".repeat(129)),
+            ..a_hello()
+        }),
+        "backend"
+    );
+}
+
+#[test]
+fn text_beyond_the_limit_is_not_even_read() {
+    let error = ClientMessage::parse(&" ".repeat(MAX_CLIENT_TEXT + 1)).unwrap_err();
+    assert!(matches!(error, MessageError::TooLong { .. }));
+    assert_eq!(error.code(), ErrorCode::TooLarge);
+    let error = ServerMessage::parse(&" ".repeat(MAX_SERVER_TEXT + 1)).unwrap_err();
+    assert!(matches!(error, MessageError::TooLong { .. }));
+    let long = ErrorMessage::new(ErrorCode::Internal, "x".repeat(MAX_CLIENT_TEXT), "");
+    assert!(matches!(
+        ClientMessage::Error(long).to_json(),
+        Err(MessageError::TooLong { .. })
+    ));
+}
+
+#[test]
+fn deep_nesting_is_an_error() {
+    let text = format!("{{\"type\":\"hello\",\"client\":{}", "[".repeat(3000));
+    assert!(matches!(
+        ClientMessage::parse(&text),
+        Err(MessageError::Malformed(_))
+    ));
+}
+
+#[test]
+fn what_a_later_version_may_add_is_read() {
+    let text =
+        r#"{"type":"error","code":"out_of_tea","message":"","hint":"","fatal":false,"kettle":1}"#;
+    let ServerMessage::Error(error) = ServerMessage::parse(text).unwrap() else {
+        panic!("it is an error");
+    };
+    assert_eq!(error.code, ErrorCode::Unknown);
+}
+
+#[test]
+fn a_frame_says_what_is_wrong_with_it() {
+    let header = FrameHeader {
+        split: 4,
+        codec: 0,
+        rate: 0,
+        sequence: 0,
+        capture_time_us: 0,
+        channels: 1,
+    };
+    let with = |at: usize, to: u8| {
+        let mut bytes = header.encode();
+        bytes[at] = to;
+        FrameHeader::parse(&bytes)
+    };
+    assert_eq!(with(0, 2), Err(FrameError::UnknownKind { kind: 2 }));
+    assert_eq!(with(1, 5), Err(FrameError::NoSuchSplit { split: 5 }));
+    assert_eq!(with(16, 0), Err(FrameError::NoChannels));
+    assert_eq!(
+        with(19, 1),
+        Err(FrameError::ReservedInUse { reserved: 256 })
+    );
+    assert_eq!(
+        Frame::parse(&[1; 19], 0),
+        Err(FrameError::TooShort { bytes: 19 })
+    );
+    let long = Frame {
+        header,
+        payload: &[0; 9],
+    }
+    .encode();
+    assert_eq!(
+        Frame::parse(&long, 8),
+        Err(FrameError::TooLong { bytes: 9, limit: 8 })
+    );
+    assert_eq!(
+        FrameError::TooLong { bytes: 9, limit: 8 }.code(),
+        ErrorCode::TooLarge
+    );
+}
