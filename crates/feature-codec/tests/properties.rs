@@ -207,3 +207,38 @@ fn missing_and_trailing_data_are_told_apart_where_they_can_be() {
         );
     }
 }
+
+/// Small payloads are what this is for, so there must be next to nothing besides the symbols' information.
+#[test]
+fn a_payload_is_within_two_bytes_of_its_information() {
+    let counts = |wide: u64| Counts {
+        min: -20,
+        counts: (0..41u64)
+            .map(|i| 1 + (1 << 20 >> (i.abs_diff(20) / wide)))
+            .collect(),
+    };
+    let tables = Tables::from_counts(&[4, 2, 1, 1].map(counts)).unwrap();
+    let mut state = 1u32;
+    for positions in 0..200 {
+        let draw = |_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 28) as i16 - 8
+        };
+        let symbols: Vec<Symbol> = (0..4 * positions).map(draw).collect();
+        let bits: f64 = symbols
+            .chunks(positions.max(1))
+            .zip(tables.iter())
+            .flat_map(|(symbols, table)| {
+                symbols
+                    .iter()
+                    .map(|s| 16.0 - f64::from(table.frequency(*s).unwrap()).log2())
+            })
+            .sum();
+        let payload = tables.encode(&symbols, 4, positions).unwrap();
+        assert!(
+            payload.len() as f64 <= bits / 8.0 + 2.0,
+            "{} bytes for {bits} bits",
+            payload.len()
+        );
+    }
+}
