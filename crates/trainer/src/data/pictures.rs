@@ -39,7 +39,8 @@ pub(crate) struct PictureArgs {
     /// Leave out pictures whose path contains this text; may be given several times.
     #[arg(long)]
     pub(crate) not_matching: Vec<String>,
-    /// Use the first N pictures: in the order of the CSV file, else of the paths.
+    /// Use N pictures: the first in the order of the CSV file, else of the paths; `fit-klt` draws them
+    /// from all.
     #[arg(long)]
     pub(crate) limit: Option<usize>,
 }

@@ -101,8 +101,14 @@ pub(crate) fn run(args: &FitKltArgs) -> Result<()> {
         args.split
     );
 
-    let mut pictures = args.pictures.find(&labels, false)?;
+    // A limit takes pictures from all over, not those whose names come first.
+    let unlimited = PictureArgs {
+        limit: None,
+        ..args.pictures.clone()
+    };
+    let mut pictures = unlimited.find(&labels, false)?;
     shuffle(&mut pictures, args.seed);
+    pictures.truncate(args.pictures.limit.unwrap_or(usize::MAX));
     ensure!(
         pictures.len() > args.held_out,
         "{} pictures are too few to hold {} out",
