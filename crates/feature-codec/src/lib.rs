@@ -22,7 +22,7 @@
 //! # The payload
 //!
 //! One rANS state of 64 bits ([`constriction`]'s `AnsCoder<u32, u64>`, [`PRECISION`] bits of probability) that
-//! starts at zero, so that a payload has no flush overhead beyond rounding up to a whole byte. The bytes are
+//! starts at zero, so that a payload is at most three bytes longer than its symbols' information. The bytes are
 //! the coder's 32-bit words, little-endian, in the order in which the encoder wrote them; the most significant
 //! zero bytes of the last word, which is the state's, are left out. A decoder reads from the end of the
 //! payload. The encoder codes the last symbol first: the decoder meets channel 0 first.

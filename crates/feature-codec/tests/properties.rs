@@ -210,7 +210,7 @@ fn missing_and_trailing_data_are_told_apart_where_they_can_be() {
 
 /// Small payloads are what this is for, so there must be next to nothing besides the symbols' information.
 #[test]
-fn a_payload_is_within_two_bytes_of_its_information() {
+fn a_payload_is_within_three_bytes_of_its_information() {
     let counts = |wide: u64| Counts {
         min: -20,
         counts: (0..41u64)
@@ -236,7 +236,7 @@ fn a_payload_is_within_two_bytes_of_its_information() {
             .sum();
         let payload = tables.encode(&symbols, 4, positions).unwrap();
         assert!(
-            payload.len() as f64 <= bits / 8.0 + 2.0,
+            payload.len() as f64 <= bits / 8.0 + 3.0,
             "{} bytes for {bits} bits",
             payload.len()
         );
