@@ -80,9 +80,10 @@ test('everything can be reached and operated with the keyboard', async () => {
   // Radio buttons move with the arrows.
   const model = await server.model();
   if (model.codecs.length > 1) {
+    const before = await page.getAttribute('#permalink', 'href');
     await page.focus('input[name="codec"]:checked');
     await page.keyboard.press('ArrowRight');
-    await page.waitForFunction((split) => /** @type {HTMLAnchorElement} */ (document.getElementById('permalink')).href.includes(`split=${split}`), model.codecs[1].split);
+    await page.waitForFunction((href) => document.getElementById('permalink')?.getAttribute('href') !== href, before);
     await answered(page);
   }
   await close();

@@ -22,13 +22,14 @@ export function codecByName(manifest, name) {
 }
 
 /**
- * The codec that the address asks for, else the first.
+ * Of the codecs that the address allows, the one whose usual frame is smallest.
  * @param {Manifest} manifest @param {Settings} settings
  */
 export function pickCodec(manifest, { codec, split }) {
-  const found = manifest.codecs.find(
-    (entry) => (codec === null || entry.name === codec) && (split === null || entry.split === split),
-  );
+  const usual = (/** @type {CodecEntry} */ entry) => entry.rates[entry.default_rate].mean_bytes;
+  const [found] = manifest.codecs
+    .filter((entry) => (codec === null || entry.name === codec) && (split === null || entry.split === split))
+    .sort((a, b) => usual(a) - usual(b));
   if (!found) {
     const offered = manifest.codecs.map((entry) => `?split=${entry.split}`).join(', ');
     throw new Error(`The address asks for a split or codec that the server does not have. It has: ${offered}.`);
