@@ -53,9 +53,9 @@ pub enum Refusal {
         rates: usize,
     },
     /// A split that is not the codec's.
-    #[error("the frame names split {got}, but its codec cuts at split {expected}")]
+    #[error("the codec cuts the network at split {expected}, not at split {got}")]
     Split {
-        /// The frame's.
+        /// The split that was named.
         got: u8,
         /// The codec's.
         expected: u8,
@@ -175,7 +175,7 @@ impl Refusal {
             Self::Rate { rates, .. } => {
                 format!("choose a rate from 0 to {}", rates.saturating_sub(1))
             }
-            Self::Split { expected, .. } => format!("write {expected} into the frame's header"),
+            Self::Split { expected, .. } => format!("name split {expected} with this codec"),
             Self::Channels { most, .. } => format!("send at most {most} channels"),
             Self::Frame(_) | Self::Broken(_) => {
                 "send frames as docs/PROTOCOL.md describes them".to_owned()

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use aecnn::manifest::Manifest;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -31,6 +32,12 @@ struct Health<'a> {
 struct Places {
     used: usize,
     depth: usize,
+}
+
+/// The models that the server offers.
+#[derive(Debug, Serialize)]
+struct Models<'a> {
+    models: Vec<&'a Manifest>,
 }
 
 /// `GET /healthz`: 200 when all is well, 503 when inference fails or the server ends.
@@ -67,12 +74,11 @@ pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
 
 /// `GET /v1/models`: the manifests of all models.
 pub(super) async fn models(State(app): State<Arc<App>>) -> Response {
-    let manifests: Vec<_> = app
+    let models = app
         .catalogue
         .models()
         .iter()
         .map(|model| &model.manifest)
         .collect();
-    let list = serde_json::json!({ "models": manifests });
-    ([(CACHE_CONTROL, REVALIDATE)], Json(list)).into_response()
+    ([(CACHE_CONTROL, REVALIDATE)], Json(Models { models })).into_response()
 }

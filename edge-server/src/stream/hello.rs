@@ -38,6 +38,12 @@ pub(super) fn negotiate(
         .codec_by_digest(&hello.codec)
         .and_then(|codec| model.codecs.get(codec))
         .ok_or_else(|| Refusal::Codec(hello.codec.clone()))?;
+    if hello.split != codec.split.as_u8() {
+        return Err(Refusal::Split {
+            got: hello.split,
+            expected: codec.split.as_u8(),
+        });
+    }
     if usize::from(hello.rate) >= codec.rates.len() {
         return Err(Refusal::Rate {
             rate: hello.rate,
