@@ -1,5 +1,12 @@
 //! The committed model: a picture through the device's half and the server's, over a real socket.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
 mod support;
 
 use std::path::{Path, PathBuf};

@@ -1,5 +1,12 @@
 //! Pages, models and pictures over real connections.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
 mod support;
 
 use std::io::Cursor;

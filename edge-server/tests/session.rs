@@ -1,5 +1,12 @@
 //! A session without a socket: its two halves are channels.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
 mod support;
 
 use std::sync::Arc;

@@ -52,7 +52,6 @@ fn is_same(origin: &str, host: &str) -> bool {
 }
 
 /// What tells browsers which other origins' pages may read the answers.
-#[must_use]
 pub fn cors(allowed: &[String]) -> CorsLayer {
     let origins = if allowed.iter().any(|origin| origin == "*") {
         AllowOrigin::any()
