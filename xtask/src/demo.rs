@@ -49,7 +49,11 @@ pub(crate) fn run(options: &DemoOptions) -> Result<ExitCode> {
     let start = Instant::now();
     wasm::build(&options.wasm)?;
     step("building the edge server", || {
-        process::run(process::cargo().args(["build", "--release", "--package", "edge-server"]))
+        process::run(
+            process::cargo()
+                .args(["build", "--release"])
+                .args(workspace::NATIVE),
+        )
     })?;
     if options.build_only {
         say(&format!("built in {}", seconds(start.elapsed())));

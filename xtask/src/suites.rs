@@ -60,12 +60,14 @@ impl Tally {
 type Suite = (&'static str, fn() -> Result<Tally>);
 
 /// In the order of how soon they can fail. What comes later uses what came before.
-const SUITES: [Suite; 8] = [
+const SUITES: [Suite; 10] = [
     ("format", format),
     ("clippy", clippy),
     ("clippy-wasm", clippy_wasm),
+    ("xtask", xtask),
     ("native", native),
     ("codec-in-wasm", codec_in_wasm),
+    ("protocol", protocol),
     ("packages", packages),
     ("types", types),
     ("browser", browser),
@@ -101,9 +103,8 @@ pub(crate) fn run(options: &TestOptions) -> Result<ExitCode> {
         total.add(tally);
     }
     if total == Tally::default() {
-        complain(
-            "no suite of that name; there are: format, clippy, clippy-wasm, native, codec-in-wasm, packages, types, browser",
-        );
+        let names = SUITES.map(|(name, _)| name).join(", ");
+        complain(&format!("no suite of that name; there are: {names}"));
         return Ok(ExitCode::FAILURE);
     }
     say(&format!("\nall suites took {}", seconds(start.elapsed())));
@@ -140,30 +141,28 @@ fn clippy() -> Result<Tally> {
 
 fn clippy_wasm() -> Result<Tally> {
     tools::rust_target(wasm::TARGET)?;
-    let mut total = Tally::default();
-    for package in Package::ALL {
-        say(&format!("    {}", package.name()));
-        let check = process::run(
-            process::cargo()
-                .args(["clippy", "--package", "device-wasm", "--profile", "wasm"])
-                .args(["--target", wasm::TARGET, "--features", package.features()])
-                .args(["--quiet", "--", "--deny", "warnings"])
-                .env("CARGO_TARGET_DIR", workspace::wasm_target())
-                .env("RUSTFLAGS", package.rustflags()),
-        );
-        total.add(Tally::check(check));
-    }
-    Ok(total)
+    // One package is enough: what differs between them is a few lines, and compiles with each.
+    let package = Package::Simd;
+    Ok(Tally::check(process::run(
+        process::cargo()
+            .args(["clippy", "--package", "device-wasm", "--profile", "wasm"])
+            .args(["--target", wasm::TARGET, "--features", package.features()])
+            .args(["--quiet", "--", "--deny", "warnings"])
+            .env("CARGO_TARGET_DIR", workspace::wasm_target())
+            .env("RUSTFLAGS", package.rustflags()),
+    )))
+}
+
+fn xtask() -> Result<Tally> {
+    cargo_test(process::cargo().args(["test", "--release", "--package", "xtask", "--quiet"]))
 }
 
 fn native() -> Result<Tally> {
-    cargo_test(process::cargo().args([
-        "test",
-        "--release",
-        "--workspace",
-        "--no-fail-fast",
-        "--quiet",
-    ]))
+    cargo_test(
+        process::cargo()
+            .args(["test", "--release", "--no-fail-fast", "--quiet"])
+            .args(workspace::NATIVE),
+    )
 }
 
 fn codec_in_wasm() -> Result<Tally> {
@@ -177,23 +176,27 @@ fn codec_in_wasm() -> Result<Tally> {
                 "--release",
                 "--package",
                 "feature-codec",
-                "--package",
-                "wire",
-            ])
-            .args([
                 "--target",
                 WASI,
-                "--no-fail-fast",
-                "--quiet",
-                "--lib",
-                "--tests",
             ])
+            // What is not listed needs a library that does not run there.
+            .args(["--lib", "--test", "golden", "--no-fail-fast", "--quiet"])
             .env("CARGO_TARGET_DIR", workspace::wasm_target())
             .env(
                 "CARGO_TARGET_WASM32_WASIP1_RUNNER",
                 format!("node --no-warnings {}", runner.display()),
             ),
     )
+}
+
+/// The code in the protocol's document against the codec's golden vectors.
+fn protocol() -> Result<Tally> {
+    tools::node()?;
+    Ok(Tally::check(process::run(
+        Command::new("node")
+            .current_dir(workspace::root())
+            .arg("crates/feature-codec/tests/protocol.mjs"),
+    )))
 }
 
 fn packages() -> Result<Tally> {

@@ -7,8 +7,6 @@ const wasi = new WASI({
   version: "preview1",
   args: [program, ...args],
   env: process.env,
-  // Tests may read their data, wherever the repository lies.
-  preopens: { "/": "/" },
 });
 const module = await WebAssembly.compile(await readFile(program));
 const instance = await WebAssembly.instantiate(module, wasi.getImportObject());

@@ -67,8 +67,7 @@ pub(crate) struct WasmOptions {
     #[arg(long = "build", value_enum, value_name = "PACKAGE")]
     pub(crate) builds: Vec<Package>,
 
-    /// How hard to compress, 0 to 11. 11 takes half a minute for the WebGPU package and saves a
-    /// sixth of the download.
+    /// How hard to compress, 0 to 11.
     #[arg(long, default_value_t = 9, value_name = "QUALITY", value_parser = clap::value_parser!(u8).range(0..=11))]
     pub(crate) brotli: u8,
 

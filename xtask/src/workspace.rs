@@ -3,6 +3,11 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+/// What native builds and tests select. It is the same everywhere, for Cargo compiles a dependency
+/// again when another selection of packages asks it for other features. xtask itself is left out
+/// for the same reason: it was compiled alone.
+pub(crate) const NATIVE: [&str; 3] = ["--workspace", "--exclude", "xtask"];
+
 /// The workspace's root folder.
 pub(crate) fn root() -> &'static Path {
     // xtask is a direct member of the workspace.
