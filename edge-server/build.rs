@@ -14,6 +14,8 @@ const NOT_SERVED: [&str; 6] = [
 
 fn main() {
     let web = Path::new("../web");
+    // Made by another step, perhaps later. While it is missing, Cargo runs this script every time.
+    emit(&web.join("pkg"));
     if let Ok(entries) = web.read_dir() {
         for entry in entries.flatten() {
             if !NOT_SERVED.iter().any(|name| entry.file_name() == *name) {

@@ -17,31 +17,31 @@ pub const MANIFEST: &str = "manifest.json";
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogueError {
     /// A file or folder cannot be read.
-    #[error("{path} cannot be read: {source}")]
+    #[error("{path} cannot be read: {why}")]
     Read {
         /// What was to be read.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        why: std::io::Error,
     },
     /// There is nothing to serve.
     #[error("{0} holds no model: no folder in it has a {MANIFEST}")]
     Empty(PathBuf),
     /// A manifest is not usable, or a file is not what its manifest says.
-    #[error("in {folder}: {source}")]
+    #[error("in {folder}: {why}")]
     Manifest {
         /// The model's folder.
         folder: PathBuf,
         /// What is wrong.
-        source: ManifestError,
+        why: ManifestError,
     },
     /// A codec file is not usable.
-    #[error("{path}: {source}")]
+    #[error("{path}: {why}")]
     Codec {
         /// The codec file.
         path: PathBuf,
         /// What is wrong.
-        source: CodecError,
+        why: CodecError,
     },
     /// A codec file contradicts the manifest that lists it.
     #[error("{path} is not the codec that the manifest describes: {what}")]
@@ -84,9 +84,9 @@ impl Model {
     ///
     /// When a file is missing, damaged, or not what the manifest says.
     pub fn read(folder: &Path) -> Result<Self, CatalogueError> {
-        let bad = |source| CatalogueError::Manifest {
+        let bad = |why| CatalogueError::Manifest {
             folder: folder.to_owned(),
-            source,
+            why,
         };
         let json = read(&folder.join(MANIFEST))?;
         let manifest = Manifest::parse(&json).map_err(bad)?;
@@ -123,10 +123,10 @@ impl Model {
         let mut codecs = Vec::with_capacity(manifest.codecs.len());
         for entry in &manifest.codecs {
             let path = folder.join(&entry.file.file);
-            let codec = CodecFile::parse(&bytes_of(&entry.file.file)).map_err(|source| {
+            let codec = CodecFile::parse(&bytes_of(&entry.file.file)).map_err(|why| {
                 CatalogueError::Codec {
                     path: path.clone(),
-                    source,
+                    why,
                 }
             })?;
             let mismatch = |what| CatalogueError::Mismatch {
@@ -194,9 +194,9 @@ impl Catalogue {
     ///
     /// When there is none, or one of them is not usable.
     pub fn read(folder: &Path) -> Result<Self, CatalogueError> {
-        let unreadable = |source| CatalogueError::Read {
+        let unreadable = |why| CatalogueError::Read {
             path: folder.to_owned(),
-            source,
+            why,
         };
         let mut folders = Vec::new();
         for entry in folder.read_dir().map_err(unreadable)? {
@@ -272,9 +272,9 @@ impl Catalogue {
 fn read(path: &Path) -> Result<Bytes, CatalogueError> {
     std::fs::read(path)
         .map(Bytes::from)
-        .map_err(|source| CatalogueError::Read {
+        .map_err(|why| CatalogueError::Read {
             path: path.to_owned(),
-            source,
+            why,
         })
 }
 
