@@ -20,12 +20,12 @@ export function ms(value) {
 
 /** @param {number} value milliseconds */
 export function duration(value) {
-  return value >= 10_000 ? `${(value / 1000).toFixed(1)} s` : `${ms(value)} ms`;
+  return value >= 1000 ? `${(value / 1000).toFixed(value < 10_000 ? 2 : 1)} s` : `${ms(value)} ms`;
 }
 
 /** @param {number} value 0 to 1 */
 export function percent(value) {
-  return `${(value * 100).toFixed(1)} %`;
+  return value < 0.0005 ? '< 0.1 %' : `${(value * 100).toFixed(1)} %`;
 }
 
 /** The middle of some numbers; NaN for none. @param {number[]} values */

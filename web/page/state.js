@@ -67,7 +67,9 @@ export function hideProgress() {
 /** @param {Manifest} manifest */
 export function showModel(manifest) {
   fact('engine-model', `${manifest.name} (ResNet-50 ${manifest.variant.replace('_', '.')}, ${manifest.classes} classes). Weights: ${manifest.provenance.attribution}, ${manifest.provenance.licence}.`);
-  byId('stage', HTMLElement).style.setProperty('--crop', `${manifest.preprocessing.crop * 100}%`);
+  const stage = byId('stage', HTMLElement);
+  stage.style.setProperty('--crop', `${manifest.preprocessing.crop * 100}%`);
+  stage.classList.toggle('whole', manifest.preprocessing.crop === 1);
 }
 
 /** @param {number | null} warmUpMs @param {number} bytes */
