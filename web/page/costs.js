@@ -27,7 +27,7 @@ const rows = new Map(WAYS.map(([way, name]) => {
   return [way, cells];
 }));
 
-const head = byId('cost-rate-head', HTMLElement);
+const note = byId('cost-note', HTMLElement);
 
 /**
  * @param {PictureSizes} sizes
@@ -36,7 +36,8 @@ const head = byId('cost-rate-head', HTMLElement);
  */
 export function showCosts(sizes, features, fps) {
   const rate = fps ?? NOMINAL_FPS;
-  setText(head, fps === null ? `kbit/s at ${NOMINAL_FPS} frames/s` : `kbit/s at ${fps.toFixed(1)} frames/s`);
+  const pace = fps === null ? `the kbit/s are for ${NOMINAL_FPS} frames/s` : `the kbit/s are at the present ${fps.toFixed(1)} frames/s`;
+  setText(note, `Every row is the same frame, cut to the 224 × 224 pixels that the network sees; ${pace}.`);
   const bytes = { ...sizes, features };
   for (const [way, cells] of rows) {
     const value = bytes[way];
