@@ -18,6 +18,7 @@ use crate::asset::Asset;
 #[exclude = "package-lock.json"]
 #[exclude = "tsconfig*.json"]
 #[exclude = "*.d.ts"]
+#[exclude = "*.md"]
 #[exclude = ".*"]
 struct Embedded;
 
