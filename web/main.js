@@ -238,7 +238,8 @@ function showState(state) {
     pump();
   } else if (state.state === 'waiting') {
     markStale();
-    notice('link', 'The server is gone.', `This page tries again by itself. If it stays so, see whether the edge server runs at ${settings.server}.`);
+    const elsewhere = settings.server === location.origin ? '' : `, and lets pages of ${location.origin} in (--allow-origin)`;
+    notice('link', 'The server is gone.', `This page tries again by itself. If it stays so, see whether the edge server runs at ${settings.server}${elsewhere}.`);
   } else if (state.state === 'closed') {
     markStale();
     notice('link', 'The server has closed the connection.', `${state.reason || `Code ${state.code}`}. Reload the page to try again.`);

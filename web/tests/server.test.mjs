@@ -63,6 +63,22 @@ test('a page that was opened before the server was ready finishes loading by its
   await close();
 });
 
+test('frames can go to another server, if that one lets this page in', async () => {
+  const [friendly, closed] = [await EdgeServer.start(['--allow-origin', server.url]), await EdgeServer.start()];
+  const there = await open(browser, `${server.url}/?backend=cpu&server=${friendly.url}`);
+  await answered(there.page);
+  assert.equal((await top(there.page))[0].class, samples[0].class);
+  assert.match((await there.page.textContent('#engine-server')) ?? '', new RegExp(friendly.url));
+  await there.close();
+
+  const refused = await open(browser, `${server.url}/?backend=cpu&server=${closed.url}`, { allow: /WebSocket connection to .* failed/ });
+  await refused.page.waitForSelector('.notice');
+  assert.match((await notices(refused.page))[0], /tries again by itself.*--allow-origin/);
+  await refused.close();
+  await friendly.kill();
+  await closed.kill();
+});
+
 test('malformed frames of another client end that client and nothing else', async () => {
   const { page, close } = await open(browser, `${server.url}/?backend=cpu`);
   await answered(page);

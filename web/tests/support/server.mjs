@@ -23,20 +23,21 @@ export class EdgeServer {
     this.url = `http://127.0.0.1:${port}`;
   }
 
-  static async start() {
+  /** @param {string[]} [flags] for the server */
+  static async start(flags = []) {
     const server = new EdgeServer(await freePort());
-    await server.start();
+    await server.start(flags);
     return server;
   }
 
-  /** Starts it, again on the same port if it was killed. */
-  async start() {
+  /** Starts it, again on the same port if it was killed. @param {string[]} [flags] */
+  async start(flags = []) {
     const program = resolve(REPOSITORY, process.env.EDGE_SERVER ?? 'target/release/edge-server');
     if (!existsSync(program)) {
       throw new Error(`${program} is missing: build it (cargo xtask test does) or name it in EDGE_SERVER`);
     }
     this.#log = '';
-    const child = spawn(program, ['--listen', `127.0.0.1:${this.port}`], {
+    const child = spawn(program, ['--listen', `127.0.0.1:${this.port}`, ...flags], {
       cwd: REPOSITORY,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { EDGE_SERVER_MODELS: resolve(REPOSITORY, 'models'), ...process.env },
