@@ -21,6 +21,7 @@ pub(crate) struct Coded {
     /// Bytes on the wire, header included.
     pub(crate) bytes: usize,
     pub(crate) top: Top5,
+    pub(crate) logits: Vec<f32>,
 }
 
 /// Encodes one batch of features at one rate, decodes the payloads and finishes the network.
@@ -65,27 +66,46 @@ impl<'a> Codec<'a> {
             let symbols = rate.tables.decode(&payload, rate.channels(), positions)?;
             restored.extend(dequantise(&symbols, rate, positions, channels));
         }
-        let logits = tail.forward(self.decoder.restore(restored, self.device));
+        let answers = rows(tail.forward(self.decoder.restore(restored, self.device)))?;
         Ok(bytes
             .into_iter()
-            .zip(top5(logits)?)
-            .map(|(bytes, top)| Coded { bytes, top })
+            .zip(answers)
+            .map(|(bytes, logits)| Coded {
+                bytes,
+                top: top5(&logits),
+                logits,
+            })
             .collect())
     }
 }
 
-/// The five best classes of each row of logits.
-pub(crate) fn top5(logits: Tensor<2>) -> Result<Vec<Top5>> {
+/// Each picture's logits.
+pub(crate) fn rows(logits: Tensor<2>) -> Result<Vec<Vec<f32>>> {
     let [_, classes] = logits.dims();
     let values = logits.try_into_vec_as::<f32>()?;
-    Ok(values
-        .chunks(classes)
-        .map(|row| {
-            let mut order: Vec<usize> = (0..classes).collect();
-            order.sort_by(|a, b| row[*b].total_cmp(&row[*a]));
-            std::array::from_fn(|rank| order[rank])
-        })
-        .collect())
+    Ok(values.chunks(classes).map(<[f32]>::to_vec).collect())
+}
+
+/// The five best classes.
+pub(crate) fn top5(logits: &[f32]) -> Top5 {
+    let mut order: Vec<usize> = (0..logits.len()).collect();
+    order.sort_by(|a, b| logits[*b].total_cmp(&logits[*a]));
+    std::array::from_fn(|rank| order[rank])
+}
+
+/// The Kullback-Leibler divergence of the answer `b` from the answer `a`, in nats.
+fn divergence(a: &[f32], b: &[f32]) -> f64 {
+    let (a, b) = (log_softmax(a), log_softmax(b));
+    a.iter().zip(&b).map(|(a, b)| a.exp() * (a - b)).sum()
+}
+
+fn log_softmax(logits: &[f32]) -> Vec<f64> {
+    let max = f64::from(logits.iter().copied().fold(f32::MIN, f32::max));
+    let sum: f64 = logits.iter().map(|v| (f64::from(*v) - max).exp()).sum();
+    logits
+        .iter()
+        .map(|v| f64::from(*v) - max - sum.ln())
+        .collect()
 }
 
 /// A rate on held-out pictures.
@@ -93,6 +113,8 @@ pub(crate) struct RateMeasure {
     pub(crate) mean_bytes: f64,
     /// Share of pictures whose top-1 class is the uncompressed network's.
     pub(crate) agreement: f64,
+    /// Mean Kullback-Leibler divergence of the answer from the uncompressed network's, in nats.
+    pub(crate) divergence: f64,
 }
 
 /// Measures every rate of a codec against the uncompressed network; needs no classes.
@@ -109,7 +131,7 @@ pub(crate) fn measure_rates(
     let encoder = Encoder::new(file, device);
     let codec = Codec::new(file, &encoder, device);
     let (front, tail) = (network.front(file.split), network.tail(file.split));
-    let mut totals = vec![(0usize, 0usize); file.rates.len()];
+    let mut totals = vec![(0usize, 0usize, 0.0); file.rates.len()];
     let mut n = 0;
     let progress = bar(pictures.len(), "held-out pictures");
     for batch in pictures.chunks(BATCH) {
@@ -120,12 +142,13 @@ pub(crate) fn measure_rates(
         }
         let input = loader.input(read.iter().map(|(_, rgb)| rgb.as_slice()), device);
         let feature = front.forward(input);
-        let reference = top5(tail.forward(feature.clone()))?;
+        let reference = rows(tail.forward(feature.clone()))?;
         let latents = codec.latents(feature)?;
-        for (rate, (bytes, agreeing)) in file.rates.iter().zip(&mut totals) {
+        for (rate, (bytes, agreeing, nats)) in file.rates.iter().zip(&mut totals) {
             for (coded, reference) in codec.code(&latents, rate, &tail)?.iter().zip(&reference) {
                 *bytes += coded.bytes;
-                *agreeing += usize::from(coded.top[0] == reference[0]);
+                *agreeing += usize::from(coded.top[0] == top5(reference)[0]);
+                *nats += divergence(reference, &coded.logits);
             }
         }
         n += read.len();
@@ -135,9 +158,30 @@ pub(crate) fn measure_rates(
     let n = n.max(1) as f64;
     Ok(totals
         .into_iter()
-        .map(|(bytes, agreeing)| RateMeasure {
+        .map(|(bytes, agreeing, nats)| RateMeasure {
             mean_bytes: bytes as f64 / n,
             agreement: agreeing as f64 / n,
+            divergence: nats / n,
         })
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn divergence_is_zero_only_for_the_same_answer() {
+        let a = [1.0, 2.0, -3.0, 0.5, 0.0];
+        let shifted = a.map(|v| v + 7.0);
+        assert!(divergence(&a, &shifted).abs() < 1e-6);
+        // 0.5 ln(0.5 / 0.75) + 0.5 ln(0.5 / 0.25)
+        let expected = 0.143_841;
+        assert!((divergence(&[0.0, 0.0], &[3f32.ln(), 0.0]) - expected).abs() < 1e-5);
+    }
+
+    #[test]
+    fn the_best_classes_come_first() {
+        assert_eq!(top5(&[0.1, 9.0, -2.0, 3.0, 4.0, 5.0]), [1, 5, 4, 3, 0]);
+    }
 }

@@ -15,7 +15,7 @@ use serde::Serialize;
 use wire::HEADER_BYTES;
 
 use crate::data::{Loader, Picture, PictureArgs};
-use crate::measure::{BATCH, Codec, Coded, Top5, top5};
+use crate::measure::{BATCH, Codec, Coded, Top5, rows, top5};
 use crate::model::{ModelFolder, read_codec};
 use crate::progress::{bar, report_broken};
 use pictures::PictureCodec;
@@ -32,6 +32,9 @@ pub(crate) struct EvaluateArgs {
     /// A codec file; may be given several times. Every rate in it is measured.
     #[arg(long)]
     codec: Vec<PathBuf>,
+    /// Measure only rates of these names.
+    #[arg(long, value_delimiter = ',')]
+    rate: Vec<String>,
     /// Picture codecs to measure beside it, as what a client would upload: jpeg, webp.
     #[arg(long, value_delimiter = ',')]
     baseline: Vec<PictureCodec>,
@@ -80,7 +83,18 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
         .codec
         .iter()
         .map(|path| {
-            let codec = read_codec(path)?;
+            let mut codec = read_codec(path)?;
+            let names: Vec<String> = codec.rates.iter().map(|rate| rate.name.clone()).collect();
+            codec
+                .rates
+                .retain(|rate| args.rate.is_empty() || args.rate.contains(&rate.name));
+            if codec.rates.is_empty() {
+                bail!(
+                    "{} has none of the rates wanted; it has {}",
+                    path.display(),
+                    names.join(", ")
+                );
+            }
             if codec.model != model.manifest.digest {
                 bail!(
                     "{} was made for the network {}, not for {} ({})",
@@ -189,7 +203,10 @@ impl<'a> Evaluation<'a> {
 
     fn batch(&mut self, loader: &Loader<'_>, read: &[(Picture, Vec<u8>)]) -> Result<()> {
         let input = loader.input(read.iter().map(|(_, rgb)| rgb.as_slice()), self.device);
-        let reference = top5(self.network.forward(input.clone()))?;
+        let reference: Vec<Top5> = rows(self.network.forward(input.clone()))?
+            .iter()
+            .map(|logits| top5(logits))
+            .collect();
         let mut answers: Vec<Vec<Coded>> = Vec::new();
         for (file, encoder) in self.files.iter().zip(&self.encoders) {
             let codec = Codec::new(file, encoder, self.device);
@@ -205,7 +222,7 @@ impl<'a> Evaluation<'a> {
         }
         for (at, (picture, _)) in read.iter().enumerate() {
             let class = picture.class.context("a picture without a class")?;
-            let reference: &Top5 = &reference[at];
+            let reference = &reference[at];
             self.uncompressed.add(0, reference, reference, class);
             for (counts, coded) in self.methods.iter_mut().zip(&answers) {
                 counts.add(coded[at].bytes, &coded[at].top, reference, class);
@@ -239,13 +256,14 @@ impl<'a> Evaluation<'a> {
             .map(|(_, rgb)| codec.round_trip(rgb, quality))
             .collect::<Result<Vec<_>>>()?;
         let input = loader.input(sent.iter().map(|(_, rgb)| rgb.as_slice()), self.device);
-        let tops = top5(self.network.forward(input))?;
+        let answers = rows(self.network.forward(input))?;
         Ok(sent
             .iter()
-            .zip(tops)
-            .map(|((bytes, _), top)| Coded {
+            .zip(answers)
+            .map(|((bytes, _), logits)| Coded {
                 bytes: HEADER_BYTES + bytes,
-                top,
+                top: top5(&logits),
+                logits,
             })
             .collect())
     }

@@ -1,9 +1,14 @@
 //! What the transform is fitted to: the feature's covariance and the network's sensitivity.
 
+use std::collections::HashMap;
+use std::path::Path;
+
 use aecnn::resnet::{CLASSES, ResNet50};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Distribution, Tensor};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
 
 use super::FitKltArgs;
 use crate::data::{Loader, Picture};
@@ -32,6 +37,110 @@ pub(super) struct Statistics {
 }
 
 impl Statistics {
+    /// Writes the statistics to a safetensors file.
+    pub(super) fn save(&self, path: &Path) -> Result<()> {
+        let wide = |values: &[f64]| -> Vec<u8> {
+            values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect()
+        };
+        let n = self.values;
+        let samples: Vec<u8> = self
+            .samples
+            .iter()
+            .flatten()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
+        let positions = self.samples.first().map_or(0, Vec::len) / n;
+        let tensors = [
+            ("mean", Dtype::F64, vec![n], wide(&self.mean)),
+            ("covariance", Dtype::F64, vec![n, n], wide(&self.covariance)),
+            (
+                "sensitivity",
+                Dtype::F64,
+                vec![n, n],
+                wide(&self.sensitivity),
+            ),
+            (
+                "samples",
+                Dtype::F32,
+                vec![self.samples.len(), positions, n],
+                samples,
+            ),
+        ];
+        let views = tensors
+            .iter()
+            .map(|(name, dtype, shape, data)| {
+                Ok((*name, TensorView::new(*dtype, shape.clone(), data)?))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let counts = HashMap::from([
+            ("pictures".to_owned(), self.pictures.to_string()),
+            (
+                "gradient_pictures".to_owned(),
+                self.gradient_pictures.to_string(),
+            ),
+        ]);
+        let bytes = safetensors::serialize(views, Some(counts))?;
+        std::fs::write(path, bytes).with_context(|| format!("writing {}", path.display()))
+    }
+
+    /// Reads what [`Self::save`] wrote; blocks must have `values` values.
+    pub(super) fn load(path: &Path, values: usize) -> Result<Self> {
+        let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+        let file = SafeTensors::deserialize(&bytes)
+            .with_context(|| format!("{} holds no statistics", path.display()))?;
+        let (_, header) = SafeTensors::read_metadata(&bytes)?;
+        let count = |name: &str| -> Result<usize> {
+            let counts = header.metadata().as_ref();
+            let text = counts
+                .and_then(|counts| counts.get(name))
+                .with_context(|| format!("{} states no `{name}`", path.display()))?;
+            Ok(text.parse()?)
+        };
+        let wide = |name: &str, shape: &[usize]| -> Result<Vec<f64>> {
+            let view = file.tensor(name)?;
+            ensure!(
+                view.shape() == shape && view.dtype() == Dtype::F64,
+                "`{name}` in {} has shape {:?}; this split and block need {shape:?}",
+                path.display(),
+                view.shape()
+            );
+            Ok(view
+                .data()
+                .chunks_exact(8)
+                .map(|b| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]))
+                .collect())
+        };
+        let samples = file.tensor("samples")?;
+        let [_, positions, _] = samples.shape()[..] else {
+            anyhow::bail!(
+                "`samples` in {} has shape {:?}",
+                path.display(),
+                samples.shape()
+            );
+        };
+        Ok(Self {
+            values,
+            pictures: count("pictures")?,
+            gradient_pictures: count("gradient_pictures")?,
+            mean: wide("mean", &[values])?,
+            covariance: wide("covariance", &[values, values])?,
+            sensitivity: wide("sensitivity", &[values, values])?,
+            samples: samples
+                .data()
+                .chunks_exact(4 * positions * values)
+                .map(|picture| {
+                    picture
+                        .chunks_exact(4)
+                        .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                        .collect()
+                })
+                .collect(),
+        })
+    }
+
     pub(super) fn gather(
         args: &FitKltArgs,
         block: usize,
