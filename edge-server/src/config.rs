@@ -51,9 +51,15 @@ pub struct Config {
     pub queue: u32,
 
     /// The largest batch: frames of one split that wait at the same time are computed together.
-    /// The server never waits for a batch to fill.
-    #[arg(long, env = "EDGE_SERVER_MAX_BATCH", default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub max_batch: u16,
+    /// The server never waits for a batch to fill. By default 4 on the CPU, where more gains
+    /// nothing and makes everybody in the batch wait, and 16 on a GPU.
+    #[arg(
+        long,
+        env = "EDGE_SERVER_MAX_BATCH",
+        value_name = "N",
+        value_parser = clap::value_parser!(u16).range(1..=256),
+    )]
+    pub max_batch: Option<u16>,
 
     /// How many devices may be connected at once.
     #[arg(long, env = "EDGE_SERVER_MAX_CLIENTS", default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
@@ -96,6 +102,18 @@ pub struct Config {
         value_name = "FILTER"
     )]
     pub log: String,
+}
+
+impl Config {
+    /// The largest batch: what the user set, or what suits the backend.
+    #[must_use]
+    pub fn largest_batch(&self) -> usize {
+        usize::from(self.max_batch.unwrap_or(match self.backend {
+            Backend::Flex => 4,
+            #[cfg(any(feature = "wgpu", feature = "vulkan", feature = "cuda"))]
+            _ => 16,
+        }))
+    }
 }
 
 /// What runs the network.

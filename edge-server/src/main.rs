@@ -81,10 +81,7 @@ fn start(config: Config, page: Page) -> Result<(Inference, Arc<App>)> {
         );
     }
     let catalogue = Arc::new(catalogue);
-    let (depth, most) = (
-        usize::try_from(config.queue)?,
-        usize::from(config.max_batch),
-    );
+    let (depth, most) = (usize::try_from(config.queue)?, config.largest_batch());
     let (for_engine, backend) = (Arc::clone(&catalogue), config.backend);
     let (inference, queue) = Inference::start(depth, most, move || {
         let mut networks = Networks::load(&for_engine, backend)?;

@@ -7,14 +7,14 @@ use axum::http::header::{
 use axum::response::Response;
 
 /// Only the server's own code runs on its page. Sockets may go anywhere, because a user may name
-/// another server; `blob:` and `data:` are pictures and camera frames of the user's own.
+/// another server; `blob:` is the user's own pictures and camera.
 const POLICY: &str = "default-src 'self'; \
     script-src 'self' 'wasm-unsafe-eval'; \
-    worker-src 'self' blob:; \
-    connect-src 'self' http: https: ws: wss: blob: data:; \
-    img-src 'self' blob: data:; \
+    worker-src 'self'; \
+    connect-src 'self' http: https: ws: wss:; \
+    img-src 'self' blob:; \
     media-src 'self' blob:; \
-    style-src 'self' 'unsafe-inline'; \
+    style-src 'self'; \
     object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 
 const HEADERS: [(HeaderName, &str); 7] = [
