@@ -145,7 +145,13 @@ fn clippy_wasm() -> Result<Tally> {
     let package = Package::Simd;
     Ok(Tally::check(process::run(
         process::cargo()
-            .args(["clippy", "--package", "device-wasm", "--profile", "wasm"])
+            .args([
+                "clippy",
+                "--package",
+                "device-wasm",
+                "--profile",
+                package.profile(),
+            ])
             .args(["--target", wasm::TARGET, "--features", package.features()])
             .args(["--quiet", "--", "--deny", "warnings"])
             .env("CARGO_TARGET_DIR", workspace::wasm_target())

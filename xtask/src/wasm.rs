@@ -14,8 +14,6 @@ use crate::{process, tools, workspace};
 
 /// The Rust target of browsers.
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
-/// The Cargo profile of the packages.
-const PROFILE: &str = "wasm";
 
 /// The packages. The page loads the one that fits the browser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -47,6 +45,14 @@ impl Package {
             Self::Webgpu => "webgpu",
             Self::Simd => "simd",
             Self::Scalar => "cpu",
+        }
+    }
+
+    /// The Cargo profile that it is built with.
+    pub(crate) const fn profile(self) -> &'static str {
+        match self {
+            Self::Webgpu => "wasm",
+            Self::Simd | Self::Scalar => "wasm-cpu",
         }
     }
 
@@ -130,14 +136,20 @@ pub(crate) fn build(options: &WasmOptions) -> Result<()> {
 fn compile(package: Package) -> Result<PathBuf> {
     process::run(
         process::cargo()
-            .args(["build", "--package", "device-wasm", "--profile", PROFILE])
+            .args([
+                "build",
+                "--package",
+                "device-wasm",
+                "--profile",
+                package.profile(),
+            ])
             .args(["--target", TARGET, "--features", package.features()])
             .env("CARGO_TARGET_DIR", workspace::wasm_target())
             .env("RUSTFLAGS", package.rustflags()),
     )?;
     Ok(workspace::wasm_target()
         .join(TARGET)
-        .join(PROFILE)
+        .join(package.profile())
         .join("device_wasm.wasm"))
 }
 
