@@ -83,7 +83,7 @@ impl PictureArgs {
         let mut pictures = if self.labels == "folders" {
             from_folders(files, labels, need_classes)?
         } else {
-            self.from_csv(&files, labels.len())?
+            self.listed_in_csv(&files, labels.len())?
         };
         if let Some(limit) = self.limit {
             pictures.truncate(limit);
@@ -92,7 +92,7 @@ impl PictureArgs {
         Ok(pictures)
     }
 
-    fn from_csv(&self, files: &[PathBuf], classes: usize) -> Result<Vec<Picture>> {
+    fn listed_in_csv(&self, files: &[PathBuf], classes: usize) -> Result<Vec<Picture>> {
         let mut by_name: HashMap<String, &PathBuf> = HashMap::new();
         for path in files {
             for name in [path.file_stem(), path.file_name()].into_iter().flatten() {

