@@ -11,7 +11,8 @@ use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 /// A lossy picture codec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum PictureCodec {
-    /// Baseline JPEG, 4:2:0, Huffman tables optimised for the picture.
+    /// Baseline JPEG, 4:2:0, the standard's Huffman tables. (Optimised ones save some hundred bytes, but the
+    /// encoder then writes one scan a component, which the decoder here gets wrong at 4:2:0.)
     Jpeg,
     /// Lossy WebP by libwebp at its default effort.
     Webp,
@@ -41,7 +42,6 @@ impl PictureCodec {
                 let mut bytes = Vec::new();
                 let mut encoder = Encoder::new(&mut bytes, quality);
                 encoder.set_sampling_factor(SamplingFactor::F_2_2);
-                encoder.set_optimized_huffman_tables(true);
                 encoder.encode(rgb, INPUT as u16, INPUT as u16, ColorType::Rgb)?;
                 Ok(bytes)
             }
@@ -74,7 +74,8 @@ mod tests {
                 .zip(&rgb)
                 .map(|(a, b)| u64::from(a.abs_diff(*b)))
                 .sum();
-            assert!(error / (rgb.len() as u64) < 4, "{}", codec.name());
+            let mean = error as f64 / rgb.len() as f64;
+            assert!(mean < 4.0, "{}: {mean}", codec.name());
         }
     }
 }
