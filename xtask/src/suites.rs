@@ -221,8 +221,7 @@ fn browser() -> Result<Tally> {
     let chromium = tools::chromium()?;
     // The tests start this server, and compare the page with what the trainer says of the same
     // pictures. The server is built last, for it carries the page and the packages.
-    let packages = ["--package", "edge-server", "--package", "trainer"];
-    process::run(process::cargo().args(["build", "--release"]).args(packages))?;
+    process::run(process::cargo().args(["build", "--release"]).args(workspace::NATIVE))?;
     let program = |name: &str| {
         workspace::target()
             .join("release")
