@@ -221,7 +221,11 @@ fn browser() -> Result<Tally> {
     let chromium = tools::chromium()?;
     // The tests start this server, and compare the page with what the trainer says of the same
     // pictures. The server is built last, for it carries the page and the packages.
-    process::run(process::cargo().args(["build", "--release"]).args(workspace::NATIVE))?;
+    process::run(
+        process::cargo()
+            .args(["build", "--release"])
+            .args(workspace::NATIVE),
+    )?;
     let program = |name: &str| {
         workspace::target()
             .join("release")
