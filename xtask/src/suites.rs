@@ -220,10 +220,11 @@ fn browser() -> Result<Tally> {
     tools::node_packages()?;
     let chromium = tools::chromium()?;
     // The tests start this server, and compare the page with what the trainer says of the same
-    // pictures. The server is built last, for it carries the page and the packages.
+    // pictures. The server is built last, for it carries the page and the packages; and with tests, for
+    // their dependencies choose features: without them everything would be compiled once more.
     process::run(
         process::cargo()
-            .args(["build", "--release"])
+            .args(["build", "--release", "--bins", "--tests"])
             .args(workspace::NATIVE),
     )?;
     let program = |name: &str| {
