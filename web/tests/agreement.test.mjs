@@ -49,7 +49,8 @@ async function decode() {
   for (const file of (await readdir(PICTURES)).filter((name) => name.endsWith('.jpg'))) {
     const jpeg = await readFile(join(PICTURES, file), 'base64');
     const png = await page.evaluate(async (base64) => {
-      const image = await createImageBitmap(await (await fetch(`data:image/jpeg;base64,${base64}`)).blob());
+      const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+      const image = await createImageBitmap(new Blob([bytes], { type: 'image/jpeg' }));
       const canvas = document.createElement('canvas');
       canvas.width = image.width;
       canvas.height = image.height;

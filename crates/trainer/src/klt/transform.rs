@@ -133,12 +133,12 @@ mod tests {
                         .sum::<f32>()
             })
             .collect();
-        for i in 0..n {
+        for (i, value) in x.iter().enumerate() {
             let restored = transform.mean[i]
                 + (0..n)
                     .map(|c| transform.synthesis[c * n + i] * y[c])
                     .sum::<f32>();
-            assert!((restored - x[i]).abs() < 1e-4, "{restored} {}", x[i]);
+            assert!((restored - value).abs() < 1e-4, "{restored} {value}");
         }
         // Variances of the components: the covariance seen through the analysis.
         let variance = |c: usize| -> f64 {
