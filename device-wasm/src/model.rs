@@ -60,7 +60,7 @@ impl LoadedModel {
         let weights = Weights::read(&parts)?;
         Ok(Self {
             front: Front::load(manifest.variant, split, &weights, device)?,
-            encoder: Encoder::new(&codec, device),
+            encoder: Encoder::new(&codec, device)?,
             feature: manifest.variant.feature_shape(split),
             preprocessing: manifest.preprocessing,
             device: device.clone(),

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use aecnn::codec::{CodecFile, Method, Rate, Transform};
+use aecnn::codec::{CodecFile, Method, Network, Rate, Transform};
 use aecnn::manifest::Manifest;
 use aecnn::{Split, Variant};
 use burn::tensor::Device;
@@ -68,6 +68,7 @@ fn codec(model: &str) -> Vec<u8> {
         analysis,
         analysis_bias: vec![0.0; LATENT],
         mean: vec![0.0; feature.channels * 4],
+        network: Network::default(),
     };
     let counts = Counts {
         min: -8,

@@ -51,7 +51,7 @@ fn encode(model: &Model, codec: usize, rate: usize) -> (Vec<i16>, Vec<u8>) {
     let front = Front::load(model.manifest.variant, file.split, &weights, &device).unwrap();
     let input = TensorData::new(planes(model), [1, 3, INPUT, INPUT]);
     let feature = front.forward(Tensor::from_data(input, &device));
-    let latent = Encoder::new(file, &device).forward(feature);
+    let latent = Encoder::new(file, &device).unwrap().forward(feature);
     let latent: Vec<f32> = latent.into_data().try_to_vec().unwrap();
     let [_, rows, columns] = file.latent_shape();
     let rate = &file.rates[rate];

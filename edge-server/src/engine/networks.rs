@@ -50,11 +50,13 @@ impl Networks {
                 let codecs = model
                     .codecs
                     .iter()
-                    .map(|file| Restorer {
-                        file: file.clone(),
-                        decoder: Decoder::new(file, &device),
+                    .map(|file| {
+                        Ok(Restorer {
+                            file: file.clone(),
+                            decoder: Decoder::new(file, &device)?,
+                        })
                     })
-                    .collect();
+                    .collect::<Result<_, EngineError>>()?;
                 Ok(Network {
                     whole,
                     tails,
@@ -106,11 +108,13 @@ impl Networks {
             let restorer = self.restorer(group[0].0)?;
             let [channels, rows, columns] = restorer.file.latent_shape();
             let mut values = Vec::with_capacity(group.len() * restorer.decoder.latent_values());
+            let mut steps = Vec::with_capacity(group.len());
             for (_, rate, symbols) in group {
                 let rate = restorer.file.rates.get(*rate).ok_or(EngineError::Unknown)?;
                 values.extend(dequantise(symbols, rate, rows * columns, channels));
+                steps.push(rate.step);
             }
-            features.push(restorer.decoder.restore(values, &self.device));
+            features.push(restorer.decoder.restore(values, steps, &self.device));
         }
         Ok(match features.len() {
             1 => features.remove(0),

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aecnn::codec::{CodecFile, Method, Rate, Transform};
+use aecnn::codec::{CodecFile, Method, Network, Rate, Transform};
 use aecnn::digest::sha256_hex;
 use aecnn::manifest::{
     CodecEntry, FORMAT, FileEntry, Manifest, PartEntry, Provenance, RateEntry, VERSION,
@@ -108,6 +108,7 @@ fn codec(model: &str) -> CodecFile {
         analysis_bias: vec![0.0; CHANNELS],
         synthesis: vec![0.0; values],
         mean: vec![0.0; feature.channels * block * block],
+        network: Network::default(),
     };
     let rate = Rate {
         name: "only".to_owned(),

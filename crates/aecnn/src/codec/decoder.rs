@@ -1,38 +1,53 @@
 //! The server's half of a codec's network.
 
+use burn::module::{Module, Param};
 use burn::tensor::activation::relu;
 use burn::tensor::module::conv_transpose2d;
 use burn::tensor::ops::ConvTransposeOptions;
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::CodecFile;
+use super::refine::Refine;
+use super::{CodecError, CodecFile};
+use crate::weights::param;
 
-/// Latent to feature: the synthesis as a transposed convolution, the mean, ReLU.
-#[derive(Debug, Clone)]
+/// Latent to feature: in trained codecs first a refinement of the latent; the synthesis as a
+/// transposed convolution, the mean, ReLU.
+#[derive(Module, Debug)]
 pub struct Decoder {
-    weight: Tensor<4>,
-    mean: Tensor<4>,
+    weight: Param<Tensor<4>>,
+    mean: Param<Tensor<4>>,
+    /// Logarithms.
+    gain: Option<Param<Tensor<3>>>,
+    refine: Option<Refine>,
     block: usize,
     latent_shape: [usize; 3],
 }
 
 impl Decoder {
-    /// Puts the synthesis of `codec` on `device`.
-    #[must_use]
-    pub fn new(codec: &CodecFile, device: &Device) -> Self {
+    /// Puts the server's half of `codec` on `device`.
+    ///
+    /// # Errors
+    ///
+    /// When a tensor of the codec's networks is missing.
+    pub fn new(codec: &CodecFile, device: &Device) -> Result<Self, CodecError> {
         let transform = codec.transform();
-        let latent_shape @ [k, rows, columns] = codec.latent_shape();
-        let block = transform.block;
-        let channels = transform.feature.channels;
+        let latent_shape @ [k, _, _] = codec.latent_shape();
+        let (channels, block) = (transform.feature.channels, transform.block);
         let weight = TensorData::new(transform.synthesis.clone(), [k, channels, block, block]);
         let mean = TensorData::new(transform.mean.clone(), [1, channels, block, block]);
-        Self {
-            weight: Tensor::from_data(weight, device),
-            // The mean belongs to a position within the block.
-            mean: Tensor::<4>::from_data(mean, device).repeat(&[1, 1, rows, columns]),
+        let network = &transform.network;
+        Ok(Self {
+            weight: param(Tensor::from_data(weight, device)),
+            mean: param(Tensor::from_data(mean, device)),
+            gain: (network.config.gain)
+                .then(|| network.param("synthesis.gain", latent_shape, device))
+                .transpose()?,
+            refine: (network.config.refine_blocks > 0)
+                .then(|| Refine::load(network, k, device))
+                .transpose()?,
             block,
             latent_shape,
-        }
+        })
     }
 
     /// Values in one picture's latent.
@@ -41,26 +56,38 @@ impl Decoder {
         self.latent_shape.iter().product()
     }
 
-    /// Dequantised latents of `n` pictures, one behind the other and each of
-    /// [`Self::latent_values`] (see [`super::dequantise`]), to features
-    /// `[n, channels, height, width]`.
+    /// Dequantised latents of some pictures, one behind the other and each of
+    /// [`Self::latent_values`] (see [`super::dequantise`]), and the step of each picture, to
+    /// features `[n, channels, height, width]`.
     #[must_use]
-    pub fn restore(&self, latents: Vec<f32>, device: &Device) -> Tensor<4> {
+    pub fn restore(&self, latents: Vec<f32>, steps: Vec<f32>, device: &Device) -> Tensor<4> {
         let [k, rows, columns] = self.latent_shape;
-        let n = latents.len() / self.latent_values();
-        self.forward(Tensor::from_data(
-            TensorData::new(latents, [n, k, rows, columns]),
-            device,
-        ))
+        let n = steps.len();
+        self.forward(
+            Tensor::from_data(TensorData::new(latents, [n, k, rows, columns]), device),
+            Tensor::from_data(TensorData::new(steps, [n, 1, 1, 1]), device),
+        )
     }
 
-    /// A dequantised latent `[n, k, h, w]` to the feature `[n, channels, height, width]`.
+    /// A dequantised latent `[n, k, h, w]` and steps `[n, 1, 1, 1]` to the feature
+    /// `[n, channels, height, width]`.
     #[must_use]
-    pub fn forward(&self, latent: Tensor<4>) -> Tensor<4> {
+    pub fn forward(&self, latent: Tensor<4>, steps: Tensor<4>) -> Tensor<4> {
+        let latent = match &self.refine {
+            Some(refine) => refine.forward(latent, steps),
+            None => latent,
+        };
+        let latent = match &self.gain {
+            Some(gain) => latent * gain.val().neg().exp().unsqueeze(),
+            None => latent,
+        };
         let stride = [self.block; 2];
         let options = ConvTransposeOptions::new(stride, [0, 0], [0, 0], [1, 1], 1);
-        let residual = conv_transpose2d(latent, self.weight.clone(), None, options);
+        let residual = conv_transpose2d(latent, self.weight.val(), None, options);
+        // The mean belongs to a position within the block.
+        let [_, rows, columns] = self.latent_shape;
+        let mean = self.mean.val().repeat(&[1, 1, rows, columns]);
         // What is sent is the output of a ReLU, so nothing below zero can be right.
-        relu(residual + self.mean.clone())
+        relu(residual + mean)
     }
 }

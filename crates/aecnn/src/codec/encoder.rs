@@ -1,47 +1,71 @@
 //! The device's half of a codec's network.
 
+use burn::module::{Module, Param};
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::CodecFile;
+use super::attention::Attention;
+use super::{CodecError, CodecFile};
+use crate::weights::param;
 
-/// Feature to latent: a convolution whose kernel and stride are the codec's block.
-#[derive(Debug, Clone)]
+/// Feature to latent: a convolution whose kernel and stride are the codec's block; in trained
+/// codecs also gates from the channel attention and gains by position.
+#[derive(Module, Debug)]
 pub struct Encoder {
-    weight: Tensor<4>,
-    bias: Tensor<1>,
+    weight: Param<Tensor<4>>,
+    bias: Param<Tensor<1>>,
+    /// Logarithms.
+    gain: Option<Param<Tensor<3>>>,
+    attention: Option<Attention>,
     block: usize,
 }
 
 impl Encoder {
-    /// Puts the analysis of `codec` on `device`.
-    #[must_use]
-    pub fn new(codec: &CodecFile, device: &Device) -> Self {
+    /// Puts the device's half of `codec` on `device`.
+    ///
+    /// # Errors
+    ///
+    /// When a tensor of the codec's networks is missing.
+    pub fn new(codec: &CodecFile, device: &Device) -> Result<Self, CodecError> {
         let transform = codec.transform();
-        let [channels, _, _] = codec.latent_shape();
-        let block = transform.block;
-        let shape = [channels, transform.feature.channels, block, block];
+        let latent @ [k, _, _] = codec.latent_shape();
+        let (channels, block) = (transform.feature.channels, transform.block);
+        let shape = [k, channels, block, block];
         let weight = TensorData::new(transform.analysis.clone(), shape);
-        let bias = TensorData::new(transform.analysis_bias.clone(), [channels]);
-        Self {
-            weight: Tensor::from_data(weight, device),
-            bias: Tensor::from_data(bias, device),
+        let bias = TensorData::new(transform.analysis_bias.clone(), [k]);
+        let network = &transform.network;
+        Ok(Self {
+            weight: param(Tensor::from_data(weight, device)),
+            bias: param(Tensor::from_data(bias, device)),
+            gain: (network.config.gain)
+                .then(|| network.param("analysis.gain", latent, device))
+                .transpose()?,
+            attention: (network.config.attention > 0)
+                .then(|| Attention::load(network, channels, k, device))
+                .transpose()?,
             block,
-        }
+        })
     }
 
     /// The feature `[n, channels, height, width]` to the latent `[n, k, height / block,
     /// width / block]`, channels in the order of their importance, not yet quantised.
     #[must_use]
     pub fn forward(&self, feature: Tensor<4>) -> Tensor<4> {
+        let gates = self
+            .attention
+            .as_ref()
+            .map(|attention| attention.forward(feature.clone()));
         let stride = [self.block; 2];
         let options = ConvOptions::new(stride, [0, 0], [1, 1], 1);
-        conv2d(
-            feature,
-            self.weight.clone(),
-            Some(self.bias.clone()),
-            options,
-        )
+        let latent = conv2d(feature, self.weight.val(), Some(self.bias.val()), options);
+        let latent = match gates {
+            Some(gates) => latent * gates,
+            None => latent,
+        };
+        match &self.gain {
+            Some(gain) => latent * gain.val().exp().unsqueeze(),
+            None => latent,
+        }
     }
 }

@@ -10,6 +10,7 @@
 //! | `analysis.bias` | F32 | `[k]` |
 //! | `synthesis.weight` | F16 | `[k, channels, block, block]` |
 //! | `mean` | F32 | `[channels, block, block]` |
+//! | those of [`NetworkConfig::tensors`] | F16, of one dimension F32 | see there |
 //! | `rates.<i>.reconstruction` | F32 | `[channels sent]` |
 //! | `rates.<i>.tables` | U8 | `[bytes]`, see `feature_codec::Tables::from_bytes` |
 
@@ -21,6 +22,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use serde::{Deserialize, Serialize};
 
+use super::network::{Network, NetworkConfig};
 use crate::digest::sha256_hex_of;
 use crate::weights::{Weights, WeightsError};
 use crate::{FeatureShape, Split, Variant};
@@ -28,7 +30,7 @@ use crate::{FeatureShape, Split, Variant};
 /// The name of the container's metadata entry.
 pub const METADATA_KEY: &str = "aecnn-codec";
 /// The version of the format that this crate reads and writes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Most rates in one file: their number is a byte on the wire.
 pub const MAX_RATES: usize = 255;
 
@@ -38,6 +40,9 @@ pub const MAX_RATES: usize = 255;
 pub enum Method {
     /// A sensitivity-weighted Karhunen-Loève transform: no training.
     Klt,
+    /// The rate-optimised AECNN: channel attention, a bottleneck trained for accuracy and rate
+    /// together, a refining decoder.
+    Aecnn,
 }
 
 /// A codec file that cannot be used.
@@ -103,7 +108,7 @@ impl Rate {
     }
 }
 
-/// The linear maps of a codec, in row-major layout.
+/// The maps of a codec, in row-major layout.
 #[derive(Debug, Clone)]
 pub struct Transform {
     /// The feature's shape.
@@ -118,6 +123,8 @@ pub struct Transform {
     pub synthesis: Vec<f32>,
     /// `[channels, block, block]`.
     pub mean: Vec<f32>,
+    /// The small networks around the maps; none by default.
+    pub network: Network,
 }
 
 /// A codec: a transform, and the rates at which it can be used.
@@ -148,6 +155,8 @@ struct Metadata {
     split: Split,
     block: usize,
     latent_channels: usize,
+    #[serde(default)]
+    network: NetworkConfig,
     fitted_to: String,
     rates: Vec<RateMetadata>,
     sha256: String,
@@ -217,9 +226,25 @@ impl CodecFile {
         let weights = Weights::read(&[("codec", bytes)])?;
         let feature = metadata.variant.feature_shape(metadata.split);
         let (k, c, b) = (metadata.latent_channels, feature.channels, metadata.block);
+        check_block(feature, b)?;
+        metadata.network.check()?;
+        let latent = [k, feature.height / b, feature.width / b];
+        let tensors = metadata
+            .network
+            .tensors(c, latent)
+            .into_iter()
+            .map(|(name, shape)| {
+                let values = weights.values(&name, &shape)?;
+                Ok((name, values))
+            })
+            .collect::<Result<_, CodecError>>()?;
         let transform = Transform {
             feature,
             block: b,
+            network: Network {
+                config: metadata.network,
+                tensors,
+            },
             analysis: weights.values("analysis.weight", &[k, c, b, b])?,
             analysis_bias: weights.values("analysis.bias", &[k])?,
             synthesis: weights.values("synthesis.weight", &[k, c, b, b])?,
@@ -292,6 +317,15 @@ impl CodecFile {
                 f32_bytes(&self.transform.mean),
             ),
         ];
+        let network = &self.transform.network;
+        for (name, shape) in network.config.tensors(c, self.latent_shape()) {
+            let values = network.tensors.get(&name).map_or(&[][..], Vec::as_slice);
+            let (dtype, data) = match shape.len() {
+                1 => (Dtype::F32, f32_bytes(values)),
+                _ => (Dtype::F16, f16_bytes(values)),
+            };
+            tensors.push((name, dtype, shape, data));
+        }
         for (index, rate) in self.rates.iter().enumerate() {
             let tables = rate.tables.to_bytes();
             tensors.push((
@@ -316,6 +350,7 @@ impl CodecFile {
             split: self.split,
             block: b,
             latent_channels: k,
+            network: network.config,
             fitted_to: self.fitted_to.clone(),
             rates: self
                 .rates
@@ -369,17 +404,23 @@ impl CodecFile {
 
     fn check(&self) -> Result<(), CodecError> {
         let fail = |what: String| Err(CodecError::Inconsistent(what));
-        let Transform { feature, block, .. } = self.transform;
-        if block == 0 || !feature.height.is_multiple_of(block) {
-            return fail(format!(
-                "blocks of {block} do not tile {} rows",
-                feature.height
-            ));
-        }
+        let (feature, block) = (self.transform.feature, self.transform.block);
+        check_block(feature, block)?;
         let [k, _, _] = self.latent_shape();
         let values = feature.channels * block * block;
         if k == 0 || k > values {
             return fail(format!("{k} latent channels of {values} values"));
+        }
+        let network = &self.transform.network;
+        network.config.check()?;
+        for (name, shape) in network
+            .config
+            .tensors(feature.channels, self.latent_shape())
+        {
+            let got = network.tensors.get(&name).map_or(0, Vec::len);
+            if got != shape.iter().product::<usize>() {
+                return fail(format!("`{name}` has {got} values; its shape is {shape:?}"));
+            }
         }
         if self.rates.is_empty() || self.rates.len() > MAX_RATES {
             return fail(format!(
@@ -411,6 +452,16 @@ impl CodecFile {
         }
         Ok(())
     }
+}
+
+fn check_block(feature: FeatureShape, block: usize) -> Result<(), CodecError> {
+    if block == 0 || !feature.height.is_multiple_of(block) {
+        return Err(CodecError::Inconsistent(format!(
+            "blocks of {block} do not tile {} rows",
+            feature.height
+        )));
+    }
+    Ok(())
 }
 
 /// The digest of all tensors' data in the order of their names.

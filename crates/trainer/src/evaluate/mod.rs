@@ -5,7 +5,7 @@ mod summary;
 
 use std::path::PathBuf;
 
-use aecnn::codec::{CodecFile, Encoder};
+use aecnn::codec::CodecFile;
 use aecnn::resnet::ResNet50;
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
@@ -109,7 +109,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
         .collect::<Result<Vec<_>>>()?;
     let pictures = args.pictures.find(&model.labels()?, true)?;
 
-    let mut evaluation = Evaluation::new(args, &model, &network, &files, &device);
+    let mut evaluation = Evaluation::new(args, &model, &network, &files, &device)?;
     evaluation.run(&pictures)?;
     let report = evaluation.report(args.predictions);
     summary::print(&report.uncompressed, &report.methods);
@@ -124,7 +124,7 @@ struct Evaluation<'a> {
     model: &'a ModelFolder,
     network: &'a ResNet50,
     files: &'a [CodecFile],
-    encoders: Vec<Encoder>,
+    codecs: Vec<Codec<'a>>,
     picture_codecs: Vec<(PictureCodec, u8)>,
     device: &'a Device,
     /// The uncompressed network's answers, then every method's.
@@ -141,7 +141,7 @@ impl<'a> Evaluation<'a> {
         network: &'a ResNet50,
         files: &'a [CodecFile],
         device: &'a Device,
-    ) -> Self {
+    ) -> Result<Self> {
         let variant = model.manifest.variant;
         let of_codecs = files.iter().flat_map(|file| {
             file.rates.iter().map(move |rate| Method {
@@ -166,21 +166,21 @@ impl<'a> Evaluation<'a> {
             whole_feature_bytes: None,
             sent_feature_bytes: None,
         });
-        Self {
+        Ok(Self {
             model,
             network,
             files,
-            encoders: files
+            codecs: files
                 .iter()
-                .map(|file| Encoder::new(file, device))
-                .collect(),
+                .map(|file| Codec::new(file, device))
+                .collect::<Result<_>>()?,
             methods: of_codecs.chain(of_pictures).map(Counts::new).collect(),
             picture_codecs,
             device,
             uncompressed: Counts::new(Method::uncompressed()),
             predictions: Vec::new(),
             skipped: 0,
-        }
+        })
     }
 
     fn run(&mut self, pictures: &[Picture]) -> Result<()> {
@@ -208,8 +208,7 @@ impl<'a> Evaluation<'a> {
             .map(|logits| top5(logits))
             .collect();
         let mut answers: Vec<Vec<Coded>> = Vec::new();
-        for (file, encoder) in self.files.iter().zip(&self.encoders) {
-            let codec = Codec::new(file, encoder, self.device);
+        for (file, codec) in self.files.iter().zip(&self.codecs) {
             let tail = self.network.tail(file.split);
             let feature = self.network.front(file.split).forward(input.clone());
             let latents = codec.latents(feature)?;

@@ -13,22 +13,21 @@
 //! synthesis  x = M^(-1/2) U y + m
 //! ```
 
-mod rates;
+pub(crate) mod rates;
 mod statistics;
 mod transform;
 
 use std::path::PathBuf;
 
 use aecnn::codec::{CodecFile, Method};
-use aecnn::manifest::{CodecEntry, FileEntry, RateEntry};
 use aecnn::{Split, Variant};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use burn::tensor::Device;
 use clap::Args;
 
 use crate::data::PictureArgs;
-use crate::measure::measure_rates;
-use crate::model::{ModelFolder, write_manifest};
+use crate::model::ModelFolder;
+use crate::publish::publish;
 use statistics::Statistics;
 
 /// Fits a codec that needs no training: a sensitivity-weighted KLT.
@@ -143,7 +142,7 @@ pub(crate) fn run(args: &FitKltArgs) -> Result<()> {
     );
     let rates = rates::fit(&statistics, &transform, &args.bytes, args.rounding)?;
     let codec = CodecFile::new(
-        name.clone(),
+        name,
         Method::Klt,
         model.manifest.digest.clone(),
         args.split,
@@ -151,55 +150,15 @@ pub(crate) fn run(args: &FitKltArgs) -> Result<()> {
         transform,
         rates,
     )?;
-    // What is measured is what a reader of the file gets, half-precision storage included.
-    let bytes = codec.to_bytes(variant)?;
-    let codec = CodecFile::parse(&bytes)?;
-    let file = format!("{name}.safetensors");
-    let path = args.model.join(&file);
-    std::fs::write(&path, &bytes).with_context(|| format!("writing {}", path.display()))?;
-
     let plain = model.network(&device)?;
-    let measured = measure_rates(&model, &plain, &codec, &held_out, &device)?;
-    let entry = CodecEntry {
-        name: name.clone(),
-        method: "klt".to_owned(),
-        split: args.split,
-        file: FileEntry::of(file, &bytes),
-        rates: codec
-            .rates
-            .iter()
-            .zip(&measured)
-            .map(|(rate, measured)| RateEntry {
-                name: rate.name.clone(),
-                channels: rate.channels(),
-                mean_bytes: (measured.mean_bytes * 10.0).round() / 10.0,
-                agreement: (measured.agreement * 1000.0).round() / 1000.0,
-            })
-            .collect(),
-        default_rate: args.default_rate.min(codec.rates.len() - 1),
-    };
-    for (rate, measured) in entry.rates.iter().zip(&measured) {
-        crate::say!(
-            "{name} {:>6}: {:>4} channels, {:>7.1} bytes a frame; on {} held-out pictures {:.1} % agreement with the uncompressed network, {:.4} nats from its answer",
-            rate.name,
-            rate.channels,
-            rate.mean_bytes,
-            held_out.len(),
-            100.0 * rate.agreement,
-            measured.divergence
-        );
-    }
-    let codecs = &mut model.manifest.codecs;
-    codecs.retain(|codec| codec.name != name);
-    codecs.push(entry);
-    codecs.sort_by(|a, b| (a.split, &a.name).cmp(&(b.split, &b.name)));
-    write_manifest(&args.model, &model.manifest)?;
-    crate::say!(
-        "wrote {} ({:.2} MB)",
-        path.display(),
-        bytes.len() as f64 / 1e6
-    );
-    Ok(())
+    publish(
+        &mut model,
+        &plain,
+        &codec,
+        &held_out,
+        args.default_rate,
+        &device,
+    )
 }
 
 fn default_block(variant: Variant, split: Split) -> usize {
@@ -211,7 +170,7 @@ fn default_block(variant: Variant, split: Split) -> usize {
 }
 
 /// The Fisher-Yates shuffle, driven by SplitMix64 so that a seed gives the same order everywhere.
-fn shuffle<T>(items: &mut [T], seed: u64) {
+pub(crate) fn shuffle<T>(items: &mut [T], seed: u64) {
     let mut state = seed;
     for i in (1..items.len()).rev() {
         state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);

@@ -54,6 +54,21 @@ fn components(statistics: &Statistics, transform: &Transform) -> Vec<Vec<f32>> {
         .collect()
 }
 
+/// The same of latents `[k, positions]`, one a picture.
+pub(crate) fn components_of(latents: &[Vec<f32>], positions: usize) -> Vec<Vec<f32>> {
+    let k = latents.first().map_or(0, Vec::len) / positions;
+    (0..k)
+        .into_par_iter()
+        .map(|channel| {
+            let of = channel * positions..(channel + 1) * positions;
+            latents
+                .iter()
+                .flat_map(|latent| latent[of.clone()].iter().copied())
+                .collect()
+        })
+        .collect()
+}
+
 fn symbol(value: f32, step: f32, rounding: f32) -> Symbol {
     let steps = value / step;
     (steps.abs() + rounding).floor().copysign(steps) as Symbol
@@ -107,7 +122,12 @@ fn step_for(components: &[Vec<f32>], positions: usize, bytes: f64, rounding: f32
     (low * high).sqrt()
 }
 
-fn rate(components: &[Vec<f32>], name: String, step: f32, rounding: f32) -> Result<Rate> {
+pub(crate) fn rate(
+    components: &[Vec<f32>],
+    name: String,
+    step: f32,
+    rounding: f32,
+) -> Result<Rate> {
     let all: Vec<Counts> = components
         .par_iter()
         .map(|component| counts(component, step, rounding))

@@ -1,7 +1,7 @@
 //! From second moments to the transform.
 
 use aecnn::FeatureShape;
-use aecnn::codec::Transform;
+use aecnn::codec::{Network, Transform};
 use anyhow::{Result, anyhow, ensure};
 use faer::{Mat, Side};
 
@@ -67,6 +67,7 @@ pub(super) fn fit(
         analysis_bias,
         synthesis: row_major(k, &|r, c| synthesis[(c, r)]),
         mean: statistics.mean.iter().map(|m| *m as f32).collect(),
+        network: Network::default(),
     })
 }
 

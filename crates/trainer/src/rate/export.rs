@@ -1,0 +1,97 @@
+//! From the trained module to a codec file: frozen tables, measured rates, the manifest.
+
+use aecnn::codec::{CodecFile, Encoder, Method};
+use aecnn::resnet::ResNet50;
+use anyhow::Result;
+use burn::tensor::Device;
+
+use super::model::RateCodec;
+use super::pictures::Pictures;
+use super::{TrainRateArgs, codec_name};
+use crate::data::Loader;
+use crate::klt::rates::{components_of, rate};
+use crate::measure::BATCH;
+use crate::model::ModelFolder;
+use crate::progress::{bar, report_broken};
+use crate::publish::publish;
+
+pub(super) fn write(
+    args: &TrainRateArgs,
+    folder: &mut ModelFolder,
+    network: &ResNet50,
+    start: &CodecFile,
+    codec: &RateCodec,
+    pictures: &Pictures,
+    device: &Device,
+) -> Result<()> {
+    let transform = codec.transform(start.transform(), start.latent_shape())?;
+    let name = codec_name(args, start.split);
+    let build = |rates| {
+        CodecFile::new(
+            name.clone(),
+            Method::Aecnn,
+            start.model.clone(),
+            start.split,
+            format!(
+                "{} pictures, seed {}, from {}",
+                pictures.trained_on(),
+                args.seed,
+                start.name
+            ),
+            transform.clone(),
+            rates,
+        )
+    };
+    // Tables belong to what a reader of the file computes, half-precision storage included.
+    let draft = build(start.rates.clone())?.to_bytes(folder.manifest.variant)?;
+    let draft = CodecFile::parse(&draft)?;
+    let latents = latents(folder, network, &draft, pictures, device)?;
+    let components = components_of(&latents, start.positions());
+    let rates = start
+        .rates
+        .iter()
+        .map(|old| rate(&components, old.name.clone(), old.step, old.rounding))
+        .collect::<Result<Vec<_>>>()?;
+    publish(
+        folder,
+        network,
+        &build(rates)?,
+        &pictures.held_out,
+        args.default_rate,
+        device,
+    )
+}
+
+/// The latents of the calibration pictures, one behind the other.
+fn latents(
+    folder: &ModelFolder,
+    network: &ResNet50,
+    codec: &CodecFile,
+    pictures: &Pictures,
+    device: &Device,
+) -> Result<Vec<Vec<f32>>> {
+    let loader = Loader {
+        preprocessing: &folder.manifest.preprocessing,
+    };
+    let encoder = Encoder::new(codec, device)?;
+    let front = network.front(codec.split);
+    let [k, _, _] = codec.latent_shape();
+    let size = k * codec.positions();
+    let mut latents = Vec::new();
+    let progress = bar(pictures.calibration.len(), "fitting tables");
+    for batch in pictures.calibration.chunks(BATCH) {
+        let (read, broken) = loader.read(batch);
+        report_broken(&progress, &broken);
+        if read.is_empty() {
+            continue;
+        }
+        let input = loader.input(read.iter().map(|(_, rgb)| rgb.as_slice()), device);
+        let values = encoder
+            .forward(front.forward(input))
+            .try_into_vec_as::<f32>()?;
+        latents.extend(values.chunks(size).map(<[f32]>::to_vec));
+        progress.inc(batch.len() as u64);
+    }
+    progress.finish_and_clear();
+    Ok(latents)
+}

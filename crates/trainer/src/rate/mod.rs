@@ -1,0 +1,234 @@
+//! `trainer train-rate`: the rate-optimised AECNN.
+//!
+//! Starts from a sensitivity-weighted KLT and trains, with the backbone frozen and without labels,
+//! what is around it: channel attention on the device, the bottleneck, gains by position, and the
+//! server's refinement of what it decodes. Each picture of a batch is sent at a rate of its own; its
+//! loss is
+//!
+//! ```text
+//! (KL(uncompressed answer || answer) + lambda[rate] * bits) / KL at that rate before training
+//! ```
+//!
+//! with `lambda[rate]` the slope of the starting codec's own curve at that rate, so that the bytes of a
+//! rate stay about where they were and what is gained is accuracy. Symbols are rounded in the loop
+//! as a device rounds them; gradients pass straight through. Bits are those of the codec's own
+//! tables: a running estimate, for each rate and channel, of how often a symbol is zero and how fast
+//! the others fall off.
+
+mod checkpoint;
+mod curve;
+mod export;
+mod model;
+mod pictures;
+mod prior;
+mod step;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use aecnn::Split;
+use anyhow::{Context, Result, ensure};
+use burn::lr_scheduler::module_lr_scheduler::{ModuleLearningRate, ModuleLrScheduler};
+use burn::module::ParamGroup;
+use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
+use burn::tensor::Device;
+use clap::Args;
+
+use crate::data::PictureArgs;
+use crate::model::{ModelFolder, read_codec};
+use model::{NetworkArgs, RateCodec};
+use pictures::Pictures;
+use prior::Prior;
+
+/// Trains the rate-optimised AECNN: fewer bytes at the same accuracy than the KLT it starts from.
+///
+/// Needs pictures, no classes. A run folder keeps a checkpoint: the same command goes on from
+/// there. Ends after --minutes, writes the codec beside the weights and lists it in the manifest.
+#[derive(Args, Debug)]
+pub(crate) struct TrainRateArgs {
+    /// The model folder.
+    #[arg(long, default_value = "models/resnet50-imagenet")]
+    model: PathBuf,
+    /// The codec to start from, as `trainer fit-klt` wrote it; its rates are those of the result.
+    #[arg(long)]
+    from: PathBuf,
+    /// Where checkpoint and log are kept.
+    #[arg(long)]
+    run: PathBuf,
+    #[command(flatten)]
+    pictures: PictureArgs,
+    #[command(flatten)]
+    network: NetworkArgs,
+    /// Minutes of training in this call.
+    #[arg(long, default_value_t = 60.0)]
+    minutes: f64,
+    /// Steps after which the learning rate has fallen to a twentieth, over all calls.
+    #[arg(long, default_value_t = 4000)]
+    steps: usize,
+    /// Pictures a step.
+    #[arg(long, default_value_t = 16)]
+    batch: usize,
+    /// Learning rate of the attention and the refinement; the linear maps have shares of it.
+    #[arg(long, default_value_t = 5e-4)]
+    learning_rate: f64,
+    /// Share of the learning rate that the analysis has.
+    #[arg(long, default_value_t = 0.03)]
+    analysis_share: f64,
+    /// Share of the learning rate that the synthesis has.
+    #[arg(long, default_value_t = 0.1)]
+    synthesis_share: f64,
+    /// Share of the pictures whose last channels are dropped, so that any prefix decodes.
+    #[arg(long, default_value_t = 0.1)]
+    tail_drop: f64,
+    /// Minutes between checkpoints.
+    #[arg(long, default_value_t = 5.0)]
+    checkpoint_minutes: f64,
+    /// Pictures held out, on which rates are measured.
+    #[arg(long, default_value_t = 300)]
+    held_out: usize,
+    /// Pictures to which the tables are fitted.
+    #[arg(long, default_value_t = 2000)]
+    calibration: usize,
+    /// Index of the rate that programs use by default.
+    #[arg(long, default_value_t = 4)]
+    default_rate: usize,
+    /// Seed of everything random.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The codec's name; `aecnn-<split>` by default.
+    #[arg(long)]
+    name: Option<String>,
+}
+
+pub(crate) fn run(args: &TrainRateArgs) -> Result<()> {
+    let device = Device::flex();
+    let tracked = device.clone().autodiff();
+    let mut folder = ModelFolder::open(&args.model)?;
+    let start = read_codec(&args.from)?;
+    ensure!(
+        start.model == folder.manifest.digest,
+        "{} was made for another network than {}",
+        args.from.display(),
+        args.model.display()
+    );
+    std::fs::create_dir_all(&args.run)
+        .with_context(|| format!("creating {}", args.run.display()))?;
+    let pictures = Pictures::load(args, &folder)?;
+
+    // Starting and exporting need no gradients.
+    let plain = folder.network(&device)?;
+    let curve = curve::Curve::measure_once(args, &folder, &plain, &start, &pictures, &device)?;
+    let network = folder.network(&tracked)?;
+    let split = start.split;
+    let mut trainer = Trainer {
+        codec: RateCodec::from_codec(&start, &args.network, args.seed, &tracked)?,
+        optimizer: AdamConfig::new().with_epsilon(1e-8).init(),
+        prior: Prior::new(&start),
+        step: 0,
+    };
+    checkpoint::resume(&args.run, &mut trainer, &tracked)?;
+
+    let teacher = step::Teacher {
+        front: plain.front(split),
+        tail: plain.tail(split),
+    };
+    let tail = network.tail(split);
+    let loss = step::Loss {
+        steps: start.rates.iter().map(|rate| rate.step).collect(),
+        rounding: start.rates[0].rounding,
+        lambdas: curve.lambdas(),
+        references: curve.divergences(),
+        tail_drop: args.tail_drop,
+    };
+    train(
+        args,
+        &mut trainer,
+        &teacher,
+        &tail,
+        &loss,
+        &pictures,
+        &tracked,
+    )?;
+    export::write(
+        args,
+        &mut folder,
+        &plain,
+        &start,
+        &trainer.codec,
+        &pictures,
+        &device,
+    )
+}
+
+/// What training changes.
+pub(super) struct Trainer {
+    codec: RateCodec,
+    optimizer: ModuleOptimizer,
+    prior: Prior,
+    step: usize,
+}
+
+fn train(
+    args: &TrainRateArgs,
+    trainer: &mut Trainer,
+    teacher: &step::Teacher,
+    tail: &aecnn::resnet::Tail,
+    loss: &step::Loss,
+    pictures: &Pictures,
+    device: &Device,
+) -> Result<()> {
+    let began = Instant::now();
+    let minutes = |minutes: f64| Duration::from_secs_f64(60.0 * minutes);
+    let mut saved = Instant::now();
+    let mut log = checkpoint::Log::open(&args.run)?;
+    let stop = crate::interrupt::on_ctrl_c()?;
+    while trainer.step < args.steps && began.elapsed() < minutes(args.minutes) && !stop() {
+        let batch = pictures.batch(trainer.step, args.batch, args.seed)?;
+        let outcome = step::forward(trainer, teacher, tail, loss, &batch, device)?;
+        log.add(trainer.step, &outcome, batch.len())?;
+        let mut gradients = outcome.loss.backward();
+        let gradients = GradientsParams::from_module(&mut gradients, &trainer.codec);
+        let rate = learning_rate(args, trainer.step);
+        let codec = trainer.codec.clone();
+        trainer.codec = trainer.optimizer.step(rate, codec, gradients);
+        trainer.step += 1;
+        if saved.elapsed() > minutes(args.checkpoint_minutes) {
+            checkpoint::save(&args.run, trainer)?;
+            saved = Instant::now();
+        }
+    }
+    checkpoint::save(&args.run, trainer)?;
+    crate::say!(
+        "{} of {} steps done; the same command goes on from {}",
+        trainer.step,
+        args.steps,
+        args.run.display()
+    );
+    Ok(())
+}
+
+/// A short warm-up, then half a cosine to a twentieth.
+fn learning_rate(args: &TrainRateArgs, step: usize) -> ModuleLearningRate {
+    let progress = (step as f64 / args.steps.max(1) as f64).min(1.0);
+    let fall = 0.05 + 0.95 * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());
+    let warm_up = ((step + 1) as f64 / 30.0).min(1.0);
+    let base = args.learning_rate * fall * warm_up;
+    ModuleLrScheduler::new(base)
+        .with_group(
+            ParamGroup::from_path("encoder.weight"),
+            base * args.analysis_share,
+        )
+        .with_group(
+            ParamGroup::from_path("decoder.weight"),
+            base * args.synthesis_share,
+        )
+        .with_group(ParamGroup::from_predicate("gain"), base * 2.0)
+        .step()
+}
+
+/// Names of the codec's split, for messages.
+pub(super) fn codec_name(args: &TrainRateArgs, split: Split) -> String {
+    args.name
+        .clone()
+        .unwrap_or_else(|| format!("aecnn-{split}"))
+}

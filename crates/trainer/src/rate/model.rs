@@ -1,0 +1,206 @@
+//! The codec as a trainable module: made from a codec file, and back to one.
+
+use std::collections::BTreeMap;
+
+use aecnn::codec::{CodecFile, Decoder, Encoder, Network, NetworkConfig, Transform};
+use anyhow::{Context, Result};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Device, Tensor};
+use clap::Args;
+
+use super::prior::shares;
+
+/// Sizes of the networks around the linear maps.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct NetworkArgs {
+    /// Hidden units of the channel attention.
+    #[arg(long, default_value_t = 32)]
+    attention: usize,
+    /// Residual blocks that refine the decoded latent.
+    #[arg(long, default_value_t = 2)]
+    refine_blocks: usize,
+    /// Their hidden channels.
+    #[arg(long, default_value_t = 128)]
+    refine_hidden: usize,
+}
+
+/// Both halves of the codec.
+#[derive(Module, Debug)]
+pub(super) struct RateCodec {
+    pub(super) encoder: Encoder,
+    pub(super) decoder: Decoder,
+}
+
+impl RateCodec {
+    /// The starting codec with networks around it that change nothing yet.
+    pub(super) fn from_codec(
+        start: &CodecFile,
+        args: &NetworkArgs,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self> {
+        let config = NetworkConfig {
+            attention: args.attention,
+            gain: true,
+            refine_blocks: args.refine_blocks,
+            refine_hidden: args.refine_hidden,
+        };
+        let network = untrained(start, config, seed);
+        let mut transform = start.transform().clone();
+        transform.network = network;
+        let codec = CodecFile::new(
+            start.name.clone(),
+            start.method,
+            start.model.clone(),
+            start.split,
+            start.fitted_to.clone(),
+            transform,
+            start.rates.clone(),
+        )?;
+        let module = Self {
+            encoder: Encoder::new(&codec, device)?,
+            decoder: Decoder::new(&codec, device)?,
+        };
+        Ok(module.map(&mut Trainable))
+    }
+
+    /// The trained maps and networks, `start` giving shapes and sizes.
+    pub(super) fn transform(&self, start: &Transform, latent: [usize; 3]) -> Result<Transform> {
+        let mut values = Values::default();
+        self.visit(&mut values);
+        let Values { mut tensors, .. } = values;
+        let mut take = |name: &str| {
+            tensors
+                .remove(name)
+                .with_context(|| format!("the trained codec has no `{name}`"))
+        };
+        let analysis = take("encoder.weight")?;
+        let analysis_bias = take("encoder.bias")?;
+        let synthesis = take("decoder.weight")?;
+        let mean = take("decoder.mean")?;
+        let config = self.config();
+        let mut network = Network {
+            config,
+            tensors: BTreeMap::new(),
+        };
+        for (name, _) in config.tensors(start.feature.channels, latent) {
+            let path = match name.as_str() {
+                "analysis.gain" => "encoder.gain".to_owned(),
+                "synthesis.gain" => "decoder.gain".to_owned(),
+                "refine.scale" => "decoder.refine.scale".to_owned(),
+                name => match name.strip_prefix("refine.") {
+                    Some(rest) => format!("decoder.refine.blocks.{rest}"),
+                    None => format!("encoder.{name}"),
+                },
+            };
+            network.tensors.insert(name, take(&path)?);
+        }
+        Ok(Transform {
+            feature: start.feature,
+            block: start.block,
+            analysis,
+            analysis_bias,
+            synthesis,
+            mean,
+            network,
+        })
+    }
+
+    fn config(&self) -> NetworkConfig {
+        let mut values = Values::default();
+        self.visit(&mut values);
+        let length = |name: &str| values.tensors.get(name).map(Vec::len);
+        let blocks = (0..)
+            .take_while(|block| length(&format!("decoder.refine.blocks.{block}.step")).is_some())
+            .count();
+        NetworkConfig {
+            attention: length("encoder.attention.reduce.bias").unwrap_or(0),
+            gain: length("encoder.gain").is_some(),
+            refine_blocks: blocks,
+            refine_hidden: length("decoder.refine.blocks.0.step").unwrap_or(0),
+        }
+    }
+}
+
+/// Networks that leave the codec as it is: gates of one, gains of one, refinements of zero.
+fn untrained(start: &CodecFile, config: NetworkConfig, seed: u64) -> Network {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut normal = move || {
+        // The sum of uniform numbers is normal enough to start from.
+        (0..12).map(|_| random.f32()).sum::<f32>() - 6.0
+    };
+    let channels = start.transform().feature.channels;
+    let tensors = config
+        .tensors(channels, start.latent_shape())
+        .into_iter()
+        .map(|(name, shape)| {
+            let n: usize = shape.iter().product();
+            let inputs: usize = match shape.len() {
+                4 => shape[1..].iter().product(),
+                _ => shape[0],
+            };
+            let he = (2.0 / inputs as f32).sqrt();
+            let is_random = ["reduce.weight", "expand.weight", "spatial.weight"]
+                .iter()
+                .any(|part| name.ends_with(part))
+                && name != "attention.expand.weight";
+            let values = if name == "refine.scale" {
+                scales(start)
+            } else if is_random {
+                (0..n).map(|_| he * normal()).collect()
+            } else {
+                vec![0.0; n]
+            };
+            (name, values)
+        })
+        .collect();
+    Network { config, tensors }
+}
+
+/// One over the deviation of each channel, by its table at the finest rate.
+fn scales(start: &CodecFile) -> Vec<f32> {
+    let [k, _, _] = start.latent_shape();
+    let mut scales = vec![0.0; k];
+    if let Some(rate) = start.rates.last() {
+        for (scale, table) in scales.iter_mut().zip(rate.tables.iter()) {
+            let variance: f64 = shares(table)
+                .map(|(symbol, share)| f64::from(symbol).powi(2) * share)
+                .sum();
+            *scale = (1.0 / (f64::from(rate.step) * (variance + 0.1).sqrt())) as f32;
+        }
+    }
+    scales
+}
+
+/// Asks for gradients of every parameter.
+struct Trainable;
+
+impl ModuleMapper for Trainable {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(Tensor::require_grad)
+    }
+}
+
+/// Every parameter's values by path.
+#[derive(Default)]
+struct Values {
+    path: Vec<String>,
+    tensors: BTreeMap<String, Vec<f32>>,
+}
+
+impl ModuleVisitor for Values {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let values = param.val().into_data().try_to_vec::<f32>();
+        if let Ok(values) = values {
+            self.tensors.insert(self.path.join("."), values);
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The pictures that are trained on, in memory, and the crops that a step sees.
+
+use aecnn::preprocess::{INPUT, Preprocessing, normalise};
+use anyhow::{Result, ensure};
+use burn::tensor::{Device, Tensor, TensorData};
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use rayon::prelude::*;
+
+use super::TrainRateArgs;
+use crate::data::{Loader, Picture, PictureArgs};
+use crate::klt::shuffle;
+use crate::model::ModelFolder;
+use crate::progress::{bar, report_broken};
+
+/// The least share of a picture's area that a crop shows.
+const LEAST_AREA: f64 = 0.4;
+
+/// Central squares of 224x224 pixels, as the network sees pictures.
+pub(super) struct Pictures {
+    preprocessing: Preprocessing,
+    train: Vec<Vec<u8>>,
+    pub(super) held_out: Vec<Picture>,
+    /// Some of the training pictures, to fit tables to.
+    pub(super) calibration: Vec<Picture>,
+}
+
+impl Pictures {
+    pub(super) fn load(args: &TrainRateArgs, model: &ModelFolder) -> Result<Self> {
+        let all = PictureArgs {
+            limit: None,
+            ..args.pictures.clone()
+        };
+        let mut pictures = all.find(&model.labels()?, false)?;
+        shuffle(&mut pictures, args.seed);
+        pictures.truncate(args.pictures.limit.unwrap_or(usize::MAX));
+        ensure!(
+            pictures.len() > args.held_out + args.batch,
+            "{} pictures are too few to hold {} out",
+            pictures.len(),
+            args.held_out
+        );
+        let held_out = pictures.split_off(pictures.len() - args.held_out);
+        let loader = Loader {
+            preprocessing: &model.manifest.preprocessing,
+        };
+        let progress = bar(pictures.len(), "reading pictures");
+        let mut train = Vec::with_capacity(pictures.len());
+        for some in pictures.chunks(64) {
+            let (read, broken) = loader.read(some);
+            report_broken(&progress, &broken);
+            train.extend(read.into_iter().map(|(_, rgb)| rgb));
+            progress.inc(some.len() as u64);
+        }
+        progress.finish_and_clear();
+        ensure!(!train.is_empty(), "no picture could be read");
+        pictures.truncate(args.calibration);
+        Ok(Self {
+            preprocessing: model.manifest.preprocessing.clone(),
+            train,
+            held_out,
+            calibration: pictures,
+        })
+    }
+
+    /// The number of pictures that are trained on.
+    pub(super) fn trained_on(&self) -> usize {
+        self.train.len()
+    }
+
+    /// The crops of a step: the same for the same step and seed, whatever came before.
+    pub(super) fn batch(&self, step: usize, size: usize, seed: u64) -> Result<Batch> {
+        let crops = (0..size)
+            .into_par_iter()
+            .map(|index| {
+                let at = step * size + index;
+                let (epoch, place) = (at / self.train.len(), at % self.train.len());
+                let mut random = fastrand::Rng::with_seed(
+                    seed.wrapping_mul(0x9E37_79B9)
+                        .wrapping_add((epoch as u64) << 32)
+                        .wrapping_add(place as u64),
+                );
+                let picture = permuted(place, epoch, self.train.len(), seed);
+                let rgb = crop(&self.train[picture], &mut random)?;
+                Ok((normalise(&rgb, &self.preprocessing), random.u64(..)))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let (inputs, seeds): (Vec<_>, Vec<_>) = crops.into_iter().unzip();
+        Ok(Batch {
+            inputs: inputs.concat(),
+            seeds,
+        })
+    }
+}
+
+/// The pictures of one step.
+pub(super) struct Batch {
+    inputs: Vec<f32>,
+    /// A random number for each picture, for what else is drawn.
+    pub(super) seeds: Vec<u64>,
+}
+
+impl Batch {
+    pub(super) fn len(&self) -> usize {
+        self.seeds.len()
+    }
+
+    /// `[n, 3, 224, 224]`.
+    pub(super) fn input(&self, device: &Device) -> Tensor<4> {
+        let data = TensorData::new(self.inputs.clone(), [self.len(), 3, INPUT, INPUT]);
+        Tensor::from_data(data, device)
+    }
+}
+
+/// Place `place` of the order of an epoch.
+fn permuted(place: usize, epoch: usize, len: usize, seed: u64) -> usize {
+    // A stride without a common factor visits every picture once.
+    let mut random = fastrand::Rng::with_seed(seed ^ (epoch as u64).wrapping_mul(0xA076_1D64));
+    let mut stride = random.usize(1..len.max(2)) | 1;
+    while gcd(stride, len) != 1 {
+        stride += 2;
+    }
+    let offset = random.usize(0..len);
+    (place * (stride % len.max(1)) + offset) % len
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// A random part of a 224x224 picture, flipped half of the time, at 224x224.
+fn crop(rgb: &[u8], random: &mut fastrand::Rng) -> Result<Vec<u8>> {
+    let side = INPUT as f64;
+    let area = LEAST_AREA + (1.0 - LEAST_AREA) * random.f64();
+    let ratio = (0.8f64.ln() + (1.25f64.ln() - 0.8f64.ln()) * random.f64()).exp();
+    let width = (side * (area * ratio).sqrt()).min(side);
+    let height = (side * (area / ratio).sqrt()).min(side);
+    let (left, top) = (
+        (side - width) * random.f64(),
+        (side - height) * random.f64(),
+    );
+    let source = ImageRef::new(INPUT as u32, INPUT as u32, rgb, PixelType::U8x3)?;
+    let mut target = Image::new(INPUT as u32, INPUT as u32, PixelType::U8x3);
+    let options = ResizeOptions::new()
+        .crop(left, top, width, height)
+        .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    Resizer::new().resize(&source, &mut target, &options)?;
+    let mut pixels = target.into_vec();
+    if random.bool() {
+        for row in pixels.chunks_mut(3 * INPUT) {
+            let mut flipped: Vec<u8> = Vec::with_capacity(row.len());
+            for pixel in row.chunks(3).rev() {
+                flipped.extend(pixel);
+            }
+            row.copy_from_slice(&flipped);
+        }
+    }
+    Ok(pixels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_visits_every_picture_once() {
+        for len in [1, 2, 3, 10, 97, 1000] {
+            let mut seen: Vec<usize> = (0..len).map(|at| permuted(at, 3, len, 7)).collect();
+            seen.sort_unstable();
+            assert_eq!(seen, (0..len).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_crop_is_determined_by_its_seed() {
+        let rgb: Vec<u8> = (0..3 * INPUT * INPUT)
+            .map(|i| (i * 31 % 251) as u8)
+            .collect();
+        let of = |seed| crop(&rgb, &mut fastrand::Rng::with_seed(seed)).unwrap();
+        assert_eq!(of(1), of(1));
+        assert_ne!(of(1), of(2));
+        assert_eq!(of(1).len(), rgb.len());
+    }
+}

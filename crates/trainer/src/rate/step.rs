@@ -1,0 +1,140 @@
+//! One step of training: from pictures to the loss.
+
+use aecnn::resnet::{Front, Tail};
+use anyhow::Result;
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::Trainer;
+use super::pictures::Batch;
+
+/// The uncompressed network.
+pub(super) struct Teacher {
+    pub(super) front: Front,
+    pub(super) tail: Tail,
+}
+
+/// What is minimised.
+pub(super) struct Loss {
+    /// The step of each rate.
+    pub(super) steps: Vec<f32>,
+    pub(super) rounding: f32,
+    /// Nats a bit, for each rate.
+    pub(super) lambdas: Vec<f64>,
+    /// The divergence of each rate before training, in nats.
+    pub(super) references: Vec<f64>,
+    /// Share of pictures that lose their last channels.
+    pub(super) tail_drop: f64,
+}
+
+/// A step's loss and what it was made of, means over the batch.
+pub(super) struct Outcome {
+    pub(super) loss: Tensor<1>,
+    /// Divergence relative to that before training.
+    pub(super) divergence: f64,
+    /// Bits a picture, relative to those before training where lambda is exact.
+    pub(super) bits: Vec<f64>,
+    pub(super) rates: Vec<usize>,
+    pub(super) value: f64,
+}
+
+pub(super) fn forward(
+    trainer: &mut Trainer,
+    teacher: &Teacher,
+    tail: &Tail,
+    loss: &Loss,
+    batch: &Batch,
+    device: &Device,
+) -> Result<Outcome> {
+    let n = batch.len();
+    let plain = device.clone().inner();
+    let feature = teacher.front.forward(batch.input(&plain));
+    let wanted = log_softmax(teacher.tail.forward(feature.clone()), 1);
+
+    let latent = trainer.codec.encoder.forward(Tensor::from_inner(feature));
+    let [_, k, rows, columns] = latent.dims();
+    let rates: Vec<usize> = batch
+        .seeds
+        .iter()
+        .map(|seed| (seed % loss.steps.len() as u64) as usize)
+        .collect();
+    let steps: Vec<f32> = rates.iter().map(|rate| loss.steps[*rate]).collect();
+    let step = Tensor::<4>::from_data(TensorData::new(steps, [n, 1, 1, 1]), device);
+    let costs = trainer.prior.costs(&rates, device);
+
+    // In steps, as the device quantises.
+    let scaled = latent / step.clone();
+    let values = scaled.clone().inner();
+    let magnitude = values.clone().abs();
+    let rounded = (magnitude + loss.rounding).floor();
+    let symbols = values.clone().sign() * rounded;
+
+    let kept = kept(batch, k, loss.tail_drop, device);
+    let restored = Tensor::from_inner(symbols.clone()) * costs.reconstruction;
+    // Straight through: the restored value, with the gradient of the value itself.
+    let through = scaled.clone() + (restored - scaled.clone()).detach();
+    let feature = trainer
+        .codec
+        .decoder
+        .forward(through * step.clone() * kept.clone(), step);
+    let answer = log_softmax(tail.forward(feature), 1);
+    let wanted = Tensor::<2>::from_inner(wanted);
+    let divergence: Tensor<1> = (wanted.clone().exp() * (wanted - answer))
+        .sum_dim(1)
+        .squeeze_dim(1);
+
+    // Between zero and one a value pays its share of the first one's cost, beyond it the further
+    // ones': what rounding pays on average.
+    let t = scaled.abs();
+    let bits = costs.zero
+        + costs.first * t.clone().clamp_max(1.0)
+        + costs.further * (t - 1.0).clamp_min(0.0);
+    let bits: Tensor<1> = (bits * kept).flatten::<2>(1, 3).sum_dim(1).squeeze_dim(1);
+
+    let weights = |of: &dyn Fn(usize) -> f64| {
+        let values: Vec<f32> = rates.iter().map(|rate| of(*rate) as f32).collect();
+        Tensor::<1>::from_data(TensorData::new(values, [n]), device)
+    };
+    let relative = divergence * weights(&|rate| 1.0 / loss.references[rate]);
+    let price = weights(&|rate| loss.lambdas[rate] / loss.references[rate]);
+    let total = (relative.clone() + bits.clone() * price).mean();
+
+    let read = |tensor: Tensor<1>| -> Result<Vec<f32>> { Ok(tensor.try_into_vec_as::<f32>()?) };
+    let size = k * rows * columns;
+    let (values, symbols) = (
+        values.try_into_vec_as::<f32>()?,
+        symbols.try_into_vec_as::<f32>()?,
+    );
+    for (index, rate) in rates.iter().enumerate() {
+        let of = index * size..(index + 1) * size;
+        trainer
+            .prior
+            .update(*rate, &values[of.clone()], &symbols[of]);
+    }
+    let divergence = read(relative)?;
+    Ok(Outcome {
+        value: f64::from(read(total.clone())?[0]),
+        divergence: divergence.iter().copied().map(f64::from).sum::<f64>() / n as f64,
+        bits: read(bits)?.into_iter().map(f64::from).collect(),
+        rates,
+        loss: total,
+    })
+}
+
+/// Ones `[n, k, 1, 1]`, and zeros for the last channels of some pictures.
+fn kept(batch: &Batch, k: usize, share: f64, device: &Device) -> Tensor<4> {
+    let values: Vec<f32> = batch
+        .seeds
+        .iter()
+        .flat_map(|seed| {
+            let mut random = fastrand::Rng::with_seed(seed.rotate_left(17));
+            let keep = if random.f64() < share {
+                random.usize((k / 8).max(1)..=k)
+            } else {
+                k
+            };
+            (0..k).map(move |channel| if channel < keep { 1.0 } else { 0.0 })
+        })
+        .collect();
+    Tensor::from_data(TensorData::new(values, [batch.len(), k, 1, 1]), device)
+}
