@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
 use aecnn::codec::{
-    CodecError, CodecFile, Decoder, Encoder, Method, Network, Rate, Transform, dequantise, quantise,
+    CodecError, CodecFile, Decoder, Encoder, Method, Network, NetworkConfig, Rate, Transform,
+    dequantise, quantise,
 };
 use aecnn::{Split, Variant};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -30,6 +31,10 @@ fn rate(name: &str, step: f32, channels: usize) -> Rate {
 
 /// A codec for the stem whose latent is the block itself, minus a mean of 0.5.
 fn identity(rates: Vec<Rate>) -> Result<CodecFile, CodecError> {
+    with_network(rates, Network::default())
+}
+
+fn with_network(rates: Vec<Rate>, network: Network) -> Result<CodecFile, CodecError> {
     let mut unit = vec![0.0; VALUES * VALUES];
     for i in 0..VALUES {
         unit[i * VALUES + i] = 1.0;
@@ -41,7 +46,7 @@ fn identity(rates: Vec<Rate>) -> Result<CodecFile, CodecError> {
         analysis_bias: vec![-0.5; VALUES],
         synthesis: unit,
         mean: vec![0.5; VALUES],
-        network: Network::default(),
+        network,
     };
     CodecFile::new(
         "identity".to_owned(),
@@ -66,6 +71,110 @@ fn a_file_round_trips_and_is_reproducible() {
     assert_eq!(read.rates[0].channels(), 3);
     assert_eq!(read.rates[1].step, 0.25);
     assert_eq!(read.rates[1].tables, codec.rates[1].tables);
+}
+
+/// Every kind of network, with `value` in all weights.
+fn network(value: f32) -> Network {
+    let config = NetworkConfig {
+        attention: 3,
+        gain: true,
+        refine_blocks: 2,
+        refine_hidden: 5,
+    };
+    let tensors = config
+        .tensors(CHANNELS, [VALUES, 28, 28])
+        .into_iter()
+        .map(|(name, shape)| (name, vec![value; shape.iter().product()]))
+        .collect();
+    Network { config, tensors }
+}
+
+fn feature(device: &Device) -> Tensor<4> {
+    let shape = [2, CHANNELS, 56, 56];
+    let values: Vec<f32> = (0..shape.iter().product::<usize>())
+        .map(|i| (i.wrapping_mul(2_654_435_761) % 1000) as f32 / 250.0)
+        .collect();
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+fn values(tensor: Tensor<4>) -> Vec<f32> {
+    tensor.into_data().try_to_vec().unwrap()
+}
+
+#[test]
+fn networks_round_trip_with_the_codec() {
+    let codec = with_network(vec![rate("only", 1.0, 3)], network(0.25)).unwrap();
+    let bytes = codec.to_bytes(Variant::V1).unwrap();
+    let read = CodecFile::parse(&bytes).unwrap();
+    assert_eq!(read.to_bytes(Variant::V1).unwrap(), bytes);
+    let (ours, theirs) = (&codec.transform().network, &read.transform().network);
+    assert_eq!(theirs.config, ours.config);
+    assert_eq!(theirs.tensors, ours.tensors);
+}
+
+#[test]
+fn untrained_networks_change_nothing() {
+    let device = Device::flex();
+    let plain = identity(vec![rate("only", 0.5, VALUES)]).unwrap();
+    let codec = with_network(vec![rate("only", 0.5, VALUES)], network(0.0)).unwrap();
+    let encode = |codec: &CodecFile| {
+        let encoder = Encoder::new(codec, &device).unwrap();
+        values(encoder.forward(feature(&device)))
+    };
+    assert_eq!(encode(&codec), encode(&plain));
+    let decode = |codec: &CodecFile| {
+        let decoder = Decoder::new(codec, &device).unwrap();
+        values(decoder.restore(encode(codec), vec![0.5; 2], &device))
+    };
+    assert_eq!(decode(&codec), decode(&plain));
+}
+
+#[test]
+fn attention_scales_the_latent_and_refinement_depends_on_the_step() {
+    let device = Device::flex();
+    let mut wide = network(0.0);
+    let open = |bias: f32, network: &mut Network| {
+        let name = "attention.expand.bias".to_owned();
+        network.tensors.insert(name, vec![bias; VALUES]);
+    };
+    open(100.0, &mut wide);
+    let plain = identity(vec![rate("only", 0.5, VALUES)]).unwrap();
+    let codec = with_network(vec![rate("only", 0.5, VALUES)], wide).unwrap();
+    let latent = |codec: &CodecFile| {
+        let encoder = Encoder::new(codec, &device).unwrap();
+        values(encoder.forward(feature(&device)))
+    };
+    for (gated, plain) in latent(&codec).iter().zip(latent(&plain)) {
+        assert!((gated - 2.0 * plain).abs() < 1e-4, "{gated} {plain}");
+    }
+
+    let codec = with_network(vec![rate("only", 0.5, VALUES)], network(0.01)).unwrap();
+    let decoder = Decoder::new(&codec, &device).unwrap();
+    let restored = |step| values(decoder.restore(latent(&plain), vec![step; 2], &device));
+    assert_ne!(restored(0.5), restored(1.0));
+}
+
+#[test]
+fn networks_that_do_not_fit_are_refused() {
+    let refuse = |change: &dyn Fn(&mut Network)| {
+        let mut network = network(0.0);
+        change(&mut network);
+        assert!(matches!(
+            with_network(vec![rate("only", 1.0, 3)], network),
+            Err(CodecError::Inconsistent(_))
+        ));
+    };
+    refuse(&|network| {
+        network.tensors.remove("refine.1.step");
+    });
+    refuse(&|network| {
+        network
+            .tensors
+            .insert("analysis.gain".to_owned(), vec![0.0; 3]);
+    });
+    refuse(&|network| network.config.attention = usize::MAX);
+    refuse(&|network| network.config.refine_blocks = 1000);
+    refuse(&|network| network.config.refine_hidden = 0);
 }
 
 #[test]
@@ -132,17 +241,9 @@ fn a_feature_comes_back_within_half_a_step() {
     let device = Device::flex();
     let step = 0.25;
     let codec = identity(vec![rate("all", step, VALUES)]).unwrap();
-    let shape = [2, CHANNELS, 56, 56];
-    let values: Vec<f32> = (0..shape.iter().product::<usize>())
-        .map(|i| (i.wrapping_mul(2_654_435_761) % 1000) as f32 / 250.0)
-        .collect();
-    let feature = Tensor::<4>::from_data(TensorData::new(values.clone(), shape), &device);
-    let latents = Encoder::new(&codec, &device)
-        .unwrap()
-        .forward(feature)
-        .into_data()
-        .try_to_vec::<f32>()
-        .unwrap();
+    let feature = feature(&device);
+    let (shape, wanted) = (feature.dims(), values(feature.clone()));
+    let latents = values(Encoder::new(&codec, &device).unwrap().forward(feature));
 
     let rate = &codec.rates[0];
     let positions = codec.positions();
@@ -159,13 +260,7 @@ fn a_feature_comes_back_within_half_a_step() {
         .collect();
     let feature = decoder.restore(restored, vec![step; 2], &device);
     assert_eq!(feature.dims(), shape);
-    for (ours, theirs) in feature
-        .into_data()
-        .try_to_vec::<f32>()
-        .unwrap()
-        .iter()
-        .zip(&values)
-    {
+    for (ours, theirs) in values(feature).iter().zip(&wanted) {
         assert!(
             (ours - theirs).abs() <= step / 2.0 + 1e-6,
             "{ours} {theirs}"

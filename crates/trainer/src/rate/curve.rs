@@ -35,24 +35,21 @@ impl Curve {
         device: &Device,
     ) -> Result<Self> {
         let path = args.run.join("start.json");
-        if path.exists() {
-            let json =
-                std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-            return serde_json::from_slice(&json)
-                .with_context(|| format!("reading {}", path.display()));
+        if !path.exists() {
+            let measured = measure_rates(folder, network, start, &pictures.held_out, device)?;
+            let points = measured
+                .iter()
+                .map(|rate| Point {
+                    bytes: rate.mean_bytes,
+                    divergence: rate.divergence.max(1e-4),
+                })
+                .collect();
+            std::fs::write(&path, serde_json::to_vec_pretty(&Self { points })?)
+                .with_context(|| format!("writing {}", path.display()))?;
         }
-        let measured = measure_rates(folder, network, start, &pictures.held_out, device)?;
-        let points = measured
-            .iter()
-            .map(|rate| Point {
-                bytes: rate.mean_bytes,
-                divergence: rate.divergence.max(1e-4),
-            })
-            .collect();
-        let curve = Self { points };
-        std::fs::write(&path, serde_json::to_vec_pretty(&curve)?)
-            .with_context(|| format!("writing {}", path.display()))?;
-        Ok(curve)
+        // Read even what was just written: a later call computes with the very same numbers.
+        let json = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        serde_json::from_slice(&json).with_context(|| format!("reading {}", path.display()))
     }
 
     pub(super) fn divergences(&self) -> Vec<f64> {

@@ -22,6 +22,8 @@ mod model;
 mod pictures;
 mod prior;
 mod step;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -65,6 +67,9 @@ pub(crate) struct TrainRateArgs {
     /// Steps after which the learning rate has fallen to a twentieth, over all calls.
     #[arg(long, default_value_t = 4000)]
     steps: usize,
+    /// Stop after this step in this call, however much time is left.
+    #[arg(long)]
+    stop_after: Option<usize>,
     /// Pictures a step.
     #[arg(long, default_value_t = 16)]
     batch: usize,
@@ -182,7 +187,8 @@ fn train(
     let mut saved = Instant::now();
     let mut log = checkpoint::Log::open(&args.run)?;
     let stop = crate::interrupt::on_ctrl_c()?;
-    while trainer.step < args.steps && began.elapsed() < minutes(args.minutes) && !stop() {
+    let last = args.stop_after.unwrap_or(args.steps).min(args.steps);
+    while trainer.step < last && began.elapsed() < minutes(args.minutes) && !stop() {
         let batch = pictures.batch(trainer.step, args.batch, args.seed)?;
         let outcome = step::forward(trainer, teacher, tail, loss, &batch, device)?;
         log.add(trainer.step, &outcome, batch.len())?;

@@ -16,8 +16,10 @@ pub(super) struct Prior {
     rates: Vec<Vec<Moments>>,
 }
 
-/// Moments of one channel's symbols at one rate.
+/// Moments of one channel's symbols at one rate. Stored bit by bit, so that resumed training is the
+/// same training.
 #[derive(Serialize, Deserialize, Clone, Copy)]
+#[serde(from = "[u64; 4]", into = "[u64; 4]")]
 struct Moments {
     /// How often the symbol is other than zero.
     nonzero: f64,
@@ -127,6 +129,30 @@ impl Prior {
                 square: blend(moments.square, mean(&|_, s| s * s)),
             };
         }
+    }
+}
+
+impl From<[u64; 4]> for Moments {
+    fn from(bits: [u64; 4]) -> Self {
+        let [nonzero, magnitude, product, square] = bits.map(f64::from_bits);
+        Self {
+            nonzero,
+            magnitude,
+            product,
+            square,
+        }
+    }
+}
+
+impl From<Moments> for [u64; 4] {
+    fn from(moments: Moments) -> Self {
+        let Moments {
+            nonzero,
+            magnitude,
+            product,
+            square,
+        } = moments;
+        [nonzero, magnitude, product, square].map(f64::to_bits)
     }
 }
 

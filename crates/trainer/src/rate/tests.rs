@@ -1,0 +1,151 @@
+//! A few steps on a few pictures with the real network.
+
+use std::path::{Path, PathBuf};
+
+use aecnn::Split;
+use aecnn::codec::{CodecFile, Method, Network, Rate, Transform};
+use clap::Parser;
+use feature_codec::{Counts, Tables};
+
+use super::{TrainRateArgs, run};
+use crate::model::{ModelFolder, read_codec};
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    args: TrainRateArgs,
+}
+
+const CHANNELS: usize = 24;
+
+fn models() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/resnet50-imagenet")
+}
+
+/// A copy of the model folder without its codecs.
+fn model_folder(folder: &Path) -> PathBuf {
+    let path = folder.join("model");
+    std::fs::create_dir(&path).unwrap();
+    for entry in std::fs::read_dir(models()).unwrap() {
+        let entry = entry.unwrap().path();
+        std::fs::copy(&entry, path.join(entry.file_name().unwrap())).unwrap();
+    }
+    path
+}
+
+/// Two dozen channels of the deepest feature as they are, at two rates.
+fn start(folder: &Path, model: &Path) -> PathBuf {
+    let manifest = ModelFolder::open(model).unwrap().manifest;
+    let feature = manifest.variant.feature_shape(Split::Stage4);
+    let mut maps = vec![0.0; CHANNELS * feature.channels];
+    for channel in 0..CHANNELS {
+        maps[channel * feature.channels + 50 * channel] = 1.0;
+    }
+    let rate = |name: &str, step: f32| Rate {
+        name: name.to_owned(),
+        step,
+        rounding: 0.4,
+        reconstruction: vec![step; CHANNELS],
+        tables: Tables::from_counts(&vec![
+            Counts {
+                min: -1,
+                counts: vec![1, 60, 20, 10, 5, 1],
+            };
+            CHANNELS
+        ])
+        .unwrap(),
+    };
+    let codec = CodecFile::new(
+        "start".to_owned(),
+        Method::Klt,
+        manifest.digest,
+        Split::Stage4,
+        "nothing".to_owned(),
+        Transform {
+            feature,
+            block: 1,
+            analysis: maps.clone(),
+            analysis_bias: vec![0.0; CHANNELS],
+            synthesis: maps,
+            mean: vec![0.4; feature.channels],
+            network: Network::default(),
+        },
+        vec![rate("coarse", 1.0), rate("fine", 0.3)],
+    )
+    .unwrap();
+    let path = folder.join("start.safetensors");
+    std::fs::write(&path, codec.to_bytes(manifest.variant).unwrap()).unwrap();
+    path
+}
+
+fn train(model: &Path, from: &Path, run_folder: &Path, steps: usize, more: &[&str]) {
+    let images = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web/tests/pictures");
+    let steps = steps.to_string();
+    let mut line = vec![
+        "test",
+        "--model",
+        model.to_str().unwrap(),
+        "--from",
+        from.to_str().unwrap(),
+        "--run",
+        run_folder.to_str().unwrap(),
+        "--images",
+        images.to_str().unwrap(),
+        "--limit",
+        "14",
+        "--held-out",
+        "4",
+        "--calibration",
+        "4",
+        "--batch",
+        "2",
+        "--attention",
+        "4",
+        "--refine-hidden",
+        "8",
+        "--name",
+        "trained",
+        "--steps",
+        &steps,
+    ];
+    line.extend(more);
+    run(&Cli::parse_from(line).args).unwrap();
+}
+
+fn last_loss(run_folder: &Path) -> f64 {
+    let log = std::fs::read_to_string(run_folder.join("log.jsonl")).unwrap();
+    let line: serde_json::Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+    line["divergence"].as_f64().unwrap()
+}
+
+#[test]
+fn training_lowers_the_divergence_and_resumes_where_it_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = model_folder(folder.path());
+    let from = start(folder.path(), &model);
+    let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
+    let fast = ["--learning-rate", "0.01"];
+    train(&model, &from, &whole, 40, &fast);
+    let trained = std::fs::read(model.join("trained.safetensors")).unwrap();
+    // A codec that answers with next to nothing of the feature has much to learn.
+    let log = std::fs::read_to_string(whole.join("log.jsonl")).unwrap();
+    let first: serde_json::Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
+    let before = first["divergence"].as_f64().unwrap();
+    assert!(
+        last_loss(&whole) < 0.9 * before,
+        "{} after {before}",
+        last_loss(&whole)
+    );
+
+    // Stopped at once after its first checkpoint, and called again.
+    let stopped = ["--learning-rate", "0.01", "--stop-after", "25"];
+    train(&model, &from, &parts, 40, &stopped);
+    train(&model, &from, &parts, 40, &fast);
+    let resumed = std::fs::read(model.join("trained.safetensors")).unwrap();
+    assert!(trained == resumed, "resuming gave another codec");
+
+    let codec = read_codec(&model.join("trained.safetensors")).unwrap();
+    assert_eq!(codec.method, Method::Aecnn);
+    let entries = ModelFolder::open(&model).unwrap().manifest.codecs;
+    assert!(entries.iter().any(|entry| entry.name == "trained"));
+}
