@@ -2,11 +2,14 @@
 
 use aecnn::resnet::{Front, Tail};
 use anyhow::Result;
-use burn::tensor::activation::log_softmax;
+use burn::tensor::activation::{log_softmax, sigmoid};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::Trainer;
 use super::pictures::Batch;
+
+/// How far from the rounding threshold, in steps, a value's cost still changes.
+const SOFTNESS: f64 = 0.12;
 
 /// The uncompressed network.
 pub(super) struct Teacher {
@@ -83,12 +86,13 @@ pub(super) fn forward(
         .sum_dim(1)
         .squeeze_dim(1);
 
-    // Between zero and one a value pays its share of the first one's cost, beyond it the further
-    // ones': what rounding pays on average.
+    // What a symbol costs changes where rounding changes it; near there its cost is taken as what it is
+    // on average.
     let t = scaled.abs();
+    let threshold = 1.0 - f64::from(loss.rounding);
     let bits = costs.zero
-        + costs.first * t.clone().clamp_max(1.0)
-        + costs.further * (t - 1.0).clamp_min(0.0);
+        + costs.first * sigmoid((t.clone() - threshold) / SOFTNESS)
+        + costs.further * (t - threshold - 0.5).clamp_min(0.0);
     let bits: Tensor<1> = (bits * kept).flatten::<2>(1, 3).sum_dim(1).squeeze_dim(1);
 
     let weights = |of: &dyn Fn(usize) -> f64| {
