@@ -1,4 +1,4 @@
-//! Imports weights, fits codecs and measures them.
+//! Imports weights, fits codecs, measures them and reports.
 
 mod data;
 mod evaluate;
@@ -7,6 +7,7 @@ mod klt;
 mod measure;
 mod model;
 mod progress;
+mod report;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -38,6 +39,7 @@ enum Command {
     Import(import::ImportArgs),
     FitKlt(klt::FitKltArgs),
     Evaluate(evaluate::EvaluateArgs),
+    Report(report::ReportArgs),
 }
 
 fn main() -> Result<()> {
@@ -45,5 +47,6 @@ fn main() -> Result<()> {
         Command::Import(args) => import::run(&args),
         Command::FitKlt(args) => klt::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
+        Command::Report(args) => report::run(&args),
     }
 }
