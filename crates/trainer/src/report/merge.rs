@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 
 use super::read::{EvaluationFile, Row};
 
@@ -14,7 +14,8 @@ const TIPPED: f64 = 0.002;
 #[derive(Debug)]
 pub(super) struct Evaluation {
     pub(super) title: String,
-    pub(super) about: Option<String>,
+    /// What each run said of its pictures, the same words once.
+    pub(super) about: Vec<String>,
     /// What to type to measure it again.
     pub(super) commands: Vec<String>,
     pub(super) model: String,
@@ -36,7 +37,7 @@ pub(super) fn merge(files: Vec<(PathBuf, EvaluationFile)>) -> Result<Vec<Evaluat
             Some(known) => known.add(&path, file)?,
             None => evaluations.push(Evaluation {
                 title,
-                about: file.about,
+                about: file.about.into_iter().collect(),
                 commands: file.command.into_iter().collect(),
                 model: file.model,
                 pictures: file.pictures,
@@ -83,13 +84,6 @@ impl Evaluation {
                 "{both}, but not the same pictures: field `uncompressed.{field}` is {mine} and {other}"
             );
         }
-        match (&self.about, file.about) {
-            (Some(mine), Some(other)) if *mine != other => {
-                bail!("{both}, but field `about` says different things of the pictures")
-            }
-            (None, about) => self.about = about,
-            _ => {}
-        }
         for row in file.methods {
             ensure!(
                 !self.methods.iter().any(|known| known.name == row.name
@@ -101,6 +95,8 @@ impl Evaluation {
             );
             self.methods.push(row);
         }
+        self.about
+            .extend(file.about.filter(|about| !self.about.contains(about)));
         self.commands.extend(file.command);
         Ok(())
     }
@@ -145,6 +141,9 @@ mod tests {
         };
         assert_eq!(evaluation.methods.len(), 2 * file(|_| {}).methods.len());
         assert_eq!(evaluation.commands.len(), 2);
+        assert_eq!(evaluation.about, ["Made for a test."]);
+        let more = merged(|json| json["about"] = "Not fitted to.".into()).unwrap();
+        assert_eq!(more[0].about, ["Made for a test.", "Not fitted to."]);
         assert_eq!(merged(|json| json["title"] = "B".into()).unwrap().len(), 2);
     }
 
@@ -158,8 +157,6 @@ mod tests {
         }
         let error = merged(|json| json["pictures"] = 499.into()).unwrap_err();
         assert!(error.to_string().contains("`pictures`"), "{error}");
-        let error = merged(|json| json["about"] = "others".into()).unwrap_err();
-        assert!(error.to_string().contains("`about`"), "{error}");
     }
 
     #[test]

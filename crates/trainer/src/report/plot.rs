@@ -250,7 +250,7 @@ fn draw_line(
         if let Some((low, high)) = point.interval {
             let within = |value: f64| frame.height(value).clamp(frame.heights.0, frame.heights.1);
             let bar = vec![(point.bytes, within(low)), (point.bytes, within(high))];
-            let style = colour.mix(0.35).stroke_width(2);
+            let style = colour.mix(0.3).stroke_width(2);
             context.draw_series([PathElement::new(bar, style)])?;
         }
         let at = (point.bytes, frame.height(point.value));

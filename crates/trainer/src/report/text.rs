@@ -98,8 +98,8 @@ the uncertainty of the points they lie between.
 fn section(evaluation: &Evaluation, charts: &[Drawn]) -> String {
     let row = &evaluation.uncompressed;
     let mut text = format!("\n## {}\n\n", evaluation.title);
-    if let Some(about) = &evaluation.about {
-        text += &format!("**The pictures.** {about}\n\n");
+    if !evaluation.about.is_empty() {
+        text += &format!("**The pictures.** {}\n\n", evaluation.about.join(" "));
     }
     text += &format!(
         "Network `{}`, {} pictures{}. Without compression: top-1 {} % (95 % interval {} to {}), top-5 {} %. \
@@ -142,9 +142,9 @@ fn section(evaluation: &Evaluation, charts: &[Drawn]) -> String {
 const AT_A_LOSS: &str = "Bytes at a given loss
 
 The fewest bytes from which on no measured rate loses more, linear in the logarithm of the bytes between measured \
-rates. `≤`: already the smallest rate measured loses no more. A dash: not reached at any rate measured. The last columns \
-say how many times the bytes of JPEG and WebP are at the same loss (`≥`, `≤`: at least, at most, where one of the two \
-is not between measured rates).";
+rates. `≤`: already the smallest rate measured loses no more. A dash: not reached at any rate measured. **x fewer \
+than** JPEG or WebP divides their bytes at the same loss by the method's (`≥`, `≤`: at least, at most, where one of the \
+two is not between measured rates).";
 
 fn at_losses(features: &[&Curve<'_>], pictures: &[&Curve<'_>]) -> String {
     let mut rows = Vec::new();
@@ -199,7 +199,7 @@ fn at_losses(features: &[&Curve<'_>], pictures: &[&Curve<'_>]) -> String {
     ];
     let names: Vec<String> = pictures
         .iter()
-        .map(|curve| format!("{} needs, times", curve.method))
+        .map(|curve| format!("x fewer than {}", curve.method))
         .collect();
     head.extend(names.iter().map(String::as_str));
     table(&head, &rows)
