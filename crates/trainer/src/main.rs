@@ -1,4 +1,4 @@
-//! Imports weights, fits and trains codecs, measures them.
+//! Imports weights, fits and trains codecs, measures them and reports.
 
 mod data;
 mod evaluate;
@@ -10,6 +10,7 @@ mod model;
 mod progress;
 mod publish;
 mod rate;
+mod report;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -42,6 +43,7 @@ enum Command {
     FitKlt(klt::FitKltArgs),
     TrainRate(rate::TrainRateArgs),
     Evaluate(evaluate::EvaluateArgs),
+    Report(report::ReportArgs),
 }
 
 fn main() -> Result<()> {
@@ -50,5 +52,6 @@ fn main() -> Result<()> {
         Command::FitKlt(args) => klt::run(&args),
         Command::TrainRate(args) => rate::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
+        Command::Report(args) => report::run(&args),
     }
 }

@@ -1,5 +1,6 @@
 //! `trainer evaluate`: bytes and accuracy, measured.
 
+mod command;
 mod pictures;
 mod summary;
 
@@ -19,6 +20,7 @@ use crate::measure::{BATCH, Codec, Coded, Top5, rows, top5};
 use crate::model::{ModelFolder, read_codec};
 use crate::progress::{bar, report_broken};
 use pictures::PictureCodec;
+pub(crate) use summary::wilson;
 use summary::{Counts, Method, Summary};
 
 /// Measures codecs: bytes a picture from real payloads, accuracy from decoded bytes.
@@ -46,6 +48,14 @@ pub(crate) struct EvaluateArgs {
     /// Write the result as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
+    /// What the pictures are called in reports, in a few words; kept in the JSON. `trainer report`
+    /// puts evaluations of the same title together.
+    #[arg(long)]
+    title: Option<String>,
+    /// Which pictures these are, how they were chosen, and what their figures do not say; kept in
+    /// the JSON, so that an evaluation's limits travel with it.
+    #[arg(long)]
+    about: Option<String>,
     /// Put a record of every picture into the JSON.
     #[arg(long)]
     predictions: bool,
@@ -53,6 +63,12 @@ pub(crate) struct EvaluateArgs {
 
 #[derive(Serialize)]
 struct Report {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    about: Option<String>,
+    /// How to run it again, without the names of this machine's folders.
+    command: String,
     model: String,
     variant: aecnn::Variant,
     crop: f64,
@@ -111,7 +127,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
 
     let mut evaluation = Evaluation::new(args, &model, &network, &files, &device)?;
     evaluation.run(&pictures)?;
-    let report = evaluation.report(args.predictions);
+    let report = evaluation.report(args);
     summary::print(&report.uncompressed, &report.methods);
     if let Some(path) = &args.json {
         let json = format!("{}\n", serde_json::to_string_pretty(&report)?);
@@ -267,8 +283,11 @@ impl<'a> Evaluation<'a> {
             .collect())
     }
 
-    fn report(self, predictions: bool) -> Report {
+    fn report(self, args: &EvaluateArgs) -> Report {
         Report {
+            title: args.title.clone(),
+            about: args.about.clone(),
+            command: command::of(args),
             model: self.model.manifest.name.clone(),
             variant: self.model.manifest.variant,
             crop: self.model.manifest.preprocessing.crop,
@@ -277,7 +296,7 @@ impl<'a> Evaluation<'a> {
             header_bytes: HEADER_BYTES,
             uncompressed: self.uncompressed.summary(),
             methods: self.methods.iter().map(Counts::summary).collect(),
-            predictions: if predictions {
+            predictions: if args.predictions {
                 self.predictions
             } else {
                 Vec::new()

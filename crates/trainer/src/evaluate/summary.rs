@@ -129,7 +129,7 @@ pub(super) struct Summary {
 }
 
 /// Wilson's 95 % interval of `hits` in `n`.
-fn wilson(hits: usize, n: usize) -> [f64; 2] {
+pub(crate) fn wilson(hits: usize, n: usize) -> [f64; 2] {
     if n == 0 {
         return [0.0, 1.0];
     }
