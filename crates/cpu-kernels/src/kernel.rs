@@ -95,6 +95,10 @@ impl WithSimd for Convolve<'_> {
 
 impl Convolve<'_> {
     /// The bias, and each value read times its weights.
+    #[allow(
+        clippy::needless_range_loop,
+        reason = "with iterators the sums stay in memory, which takes twice the time"
+    )]
     #[inline(always)]
     fn sums<S: Simd>(
         &self,
@@ -104,15 +108,17 @@ impl Convolve<'_> {
         bias: [S::f32s; VECTORS],
     ) -> [[S::f32s; VECTORS]; TILE] {
         let mut sums = [bias; TILE];
-        for (row, weights) in weights.chunks_exact(self.row_length).enumerate() {
-            let inputs: [&[f32]; TILE] = std::array::from_fn(|i| {
-                &self.input[starts[i] + row * self.row_step..][..weights.len()]
-            });
-            for (at, weights) in weights.iter().enumerate() {
-                for (sums, input) in sums.iter_mut().zip(inputs) {
-                    let value = simd.splat_f32s(input[at]);
-                    for (sum, weight) in sums.iter_mut().zip(weights) {
-                        *sum = simd.mul_add_e_f32s(value, *weight, *sum);
+        let length = self.row_length;
+        for row in 0..self.rows {
+            let inputs: [&[f32]; TILE] =
+                std::array::from_fn(|i| &self.input[starts[i] + row * self.row_step..][..length]);
+            let weights = &weights[row * length..][..length];
+            for at in 0..length {
+                let weights = weights[at];
+                for i in 0..TILE {
+                    let value = simd.splat_f32s(inputs[i][at]);
+                    for v in 0..VECTORS {
+                        sums[i][v] = simd.mul_add_e_f32s(value, weights[v], sums[i][v]);
                     }
                 }
             }
