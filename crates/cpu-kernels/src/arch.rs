@@ -8,10 +8,10 @@ pub(crate) fn dispatch<Op: WithSimd>(op: Op) -> Op::Output {
     #[cfg(target_arch = "x86_64")]
     {
         if let Some(simd) = pulp::x86::V4::try_new() {
-            return simd.vectorize(op);
+            return Simd::vectorize(simd, op);
         }
         if let Some(simd) = pulp::x86::V3::try_new() {
-            return simd.vectorize(op);
+            return Simd::vectorize(simd, op);
         }
     }
     // The build for browsers without SIMD must not contain a single SIMD instruction: such a

@@ -18,4 +18,5 @@ mod pool;
 
 pub use activation::Activation;
 pub use conv::{After, Conv};
+pub use parallel::map;
 pub use pool::{max_pool, mean};

@@ -25,6 +25,22 @@ pub(crate) fn for_each_part(values: &mut [f32], length: usize, work: impl Fn(usi
     }
 }
 
+/// `work` of 0 to `count`, in this order.
+#[cfg(not(target_family = "wasm"))]
+#[must_use]
+pub fn map<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    use rayon::prelude::*;
+
+    (0..count).into_par_iter().map(&work).collect()
+}
+
+/// `work` of 0 to `count`, in this order.
+#[cfg(target_family = "wasm")]
+#[must_use]
+pub fn map<T>(count: usize, work: impl Fn(usize) -> T) -> Vec<T> {
+    (0..count).map(work).collect()
+}
+
 /// Into how many parts work is best cut: a few for each thread, so that none waits long for the
 /// last.
 pub(crate) fn parts() -> usize {

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use cpu_kernels::{Activation, After, Conv, max_pool, mean};
+use cpu_kernels::{Activation, After, Conv, map, max_pool, mean};
 
 use super::plan::{self, BlockConfig};
 use crate::Variant;
@@ -63,39 +63,59 @@ impl Layers {
     }
 
     pub(super) fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let device = input.device();
-        let last = self.run(input);
-        let data = TensorData::new(last.to_planes(), last.shape());
+        let (pictures, device) = (input.dims()[0], input.device());
+        let last = self.run(input, |last| (last.shape(), last.to_planes()));
+        let [_, channels, height, width] = last.first().map_or([0; 4], |(shape, _)| *shape);
+        let planes: Vec<Vec<f32>> = last.into_iter().map(|(_, planes)| planes).collect();
+        let data = TensorData::new(joined(planes), [pictures, channels, height, width]);
         Tensor::from_data(data, &device)
     }
 
     pub(super) fn pooled(&self, input: Tensor<4>) -> Tensor<2> {
-        let device = input.device();
-        let last = self.run(input);
-        let [pictures, channels, ..] = last.shape();
-        let data = TensorData::new(mean(&last), [pictures, channels]);
+        let (pictures, device) = (input.dims()[0], input.device());
+        let means = self.run(input, mean);
+        let channels = means.first().map_or(0, Vec::len);
+        let data = TensorData::new(joined(means), [pictures, channels]);
         Tensor::from_data(data, &device)
     }
 
-    fn run(&self, input: Tensor<4>) -> Activation {
-        let first = match &self.stem {
-            Some(conv) => stem(conv, &activation(input, STEM_PAD)),
-            None => activation(input, 0),
+    /// `then` of what comes out of the last layer, for each picture. A picture goes through all
+    /// layers by itself: what lies between them then stays in the cache.
+    fn run<T: Send>(&self, input: Tensor<4>, then: impl Fn(&Activation) -> T + Sync) -> Vec<T> {
+        let [pictures, channels, height, width] = input.dims();
+        let data = input.into_data();
+        let converted: Vec<f32>;
+        let planes = match data.as_slice::<f32>() {
+            Ok(planes) => planes,
+            Err(_) => {
+                // Another precision.
+                converted = data.iter().collect();
+                &converted
+            }
         };
-        self.stages
-            .iter()
-            .flat_map(|stage| stage.iter())
-            .fold(first, |x, block| block.forward(&x))
+        let length = channels * height * width;
+        map(pictures, |picture| {
+            let planes = &planes[picture * length..][..length];
+            let shape = [1, channels, height, width];
+            let first = match &self.stem {
+                Some(conv) => stem(conv, &Activation::from_planes(planes, shape, STEM_PAD)),
+                None => Activation::from_planes(planes, shape, 0),
+            };
+            let last = self
+                .stages
+                .iter()
+                .flat_map(|stage| stage.iter())
+                .fold(first, |x, block| block.forward(&x));
+            then(&last)
+        })
     }
 }
 
-fn activation(tensor: Tensor<4>, pad: usize) -> Activation {
-    let shape = tensor.dims();
-    let data = tensor.into_data();
-    match data.as_slice::<f32>() {
-        Ok(planes) => Activation::from_planes(planes, shape, pad),
-        // Another precision.
-        Err(_) => Activation::from_planes(&data.iter().collect::<Vec<f32>>(), shape, pad),
+/// One behind the other; a single one is not copied.
+fn joined(mut pictures: Vec<Vec<f32>>) -> Vec<f32> {
+    match pictures.len() {
+        1 => pictures.remove(0),
+        _ => pictures.concat(),
     }
 }
 
