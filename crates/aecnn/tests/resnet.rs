@@ -138,3 +138,27 @@ fn cut_networks_are_the_whole_one_bit_for_bit() {
         }
     }
 }
+
+/// With gradients burn's operations run, without them the kernels for the processor.
+#[test]
+fn both_forms_give_the_same_features() {
+    let golden = golden();
+    let device = Device::flex();
+    let tracked = device.clone().autodiff();
+    for variant in [Variant::V1, Variant::V1_5] {
+        let kernels = load(&model_folder(), variant, &device);
+        let operations = load(&model_folder(), variant, &tracked);
+        for split in Split::ALL {
+            let picture = |device| input(&golden, device).narrow(0, 0, 1);
+            let ours = kernels.front(split).forward(picture(&device));
+            let theirs = operations.front(split).forward(picture(&tracked)).inner();
+            let [ours, theirs] = [ours, theirs].map(|t| t.into_data().try_to_vec::<f32>().unwrap());
+            let error = relative(&ours, &theirs);
+            assert!(error < 1e-5, "{variant:?} after {split}: {error}");
+            assert!(
+                error > 0.0,
+                "{variant:?} after {split}: the same form ran twice"
+            );
+        }
+    }
+}

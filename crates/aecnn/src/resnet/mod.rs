@@ -5,23 +5,24 @@
 //! last block of stages 1 to 3 computes its output at even positions only, and the next stage
 //! runs at stride 1. The logits are the same, the work and the feature at the cut are less.
 
-mod block;
-mod stage;
-mod stem;
+mod body;
+#[cfg(feature = "cpu")]
+mod kernels;
+mod plan;
+mod tensors;
 
-pub use block::Bottleneck;
-pub use stage::Stage;
-pub use stem::Stem;
-
-use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 
+use self::body::Body;
 use crate::weights::{Weights, WeightsError, param};
 use crate::{Split, Variant};
 
 /// Classes of ImageNet-1k.
 pub const CLASSES: usize = 1000;
+
+/// Stages of ResNet-50, the stem apart.
+const STAGES: usize = 4;
 
 /// The name of the part with the classifier's weights.
 pub const HEAD: &str = "head";
@@ -39,10 +40,9 @@ pub fn front_parts(split: Split) -> Vec<&'static str> {
 }
 
 /// What runs on the device: everything up to and including the split.
-#[derive(Module, Debug)]
+#[derive(Debug, Clone)]
 pub struct Front {
-    stem: Stem,
-    stages: Vec<Stage>,
+    body: Body,
 }
 
 impl Front {
@@ -58,10 +58,7 @@ impl Front {
         device: &Device,
     ) -> Result<Self, WeightsError> {
         Ok(Self {
-            stem: Stem::load(weights, device)?,
-            stages: (0..split.stages())
-                .map(|index| Stage::load(variant, index, weights, device))
-                .collect::<Result<_, _>>()?,
+            body: Body::load(true, 0..split.stages(), variant, weights, device)?,
         })
     }
 
@@ -69,16 +66,14 @@ impl Front {
     /// [`Variant::feature_shape`].
     #[must_use]
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        self.stages
-            .iter()
-            .fold(self.stem.forward(input), |x, stage| stage.forward(x))
+        self.body.forward(input)
     }
 }
 
 /// What runs on the edge server: everything behind the split.
-#[derive(Module, Debug)]
+#[derive(Debug, Clone)]
 pub struct Tail {
-    stages: Vec<Stage>,
+    body: Body,
     head: Linear,
 }
 
@@ -95,9 +90,7 @@ impl Tail {
         device: &Device,
     ) -> Result<Self, WeightsError> {
         Ok(Self {
-            stages: (split.stages()..4)
-                .map(|index| Stage::load(variant, index, weights, device))
-                .collect::<Result<_, _>>()?,
+            body: Body::load(false, split.stages()..STAGES, variant, weights, device)?,
             head: load_head(weights, device)?,
         })
     }
@@ -106,21 +99,14 @@ impl Tail {
     /// `[n, 1000]`.
     #[must_use]
     pub fn forward(&self, feature: Tensor<4>) -> Tensor<2> {
-        let x = self
-            .stages
-            .iter()
-            .fold(feature, |x, stage| stage.forward(x));
-        // Global average pooling.
-        let pooled: Tensor<2> = x.flatten::<3>(2, 3).mean_dim(2).squeeze_dim(2);
-        self.head.forward(pooled)
+        self.head.forward(self.body.pooled(feature))
     }
 }
 
 /// The whole network.
-#[derive(Module, Debug)]
+#[derive(Debug, Clone)]
 pub struct ResNet50 {
-    stem: Stem,
-    stages: Vec<Stage>,
+    body: Body,
     head: Linear,
 }
 
@@ -135,10 +121,8 @@ impl ResNet50 {
         weights: &Weights<'_>,
         device: &Device,
     ) -> Result<Self, WeightsError> {
-        let Front { stem, stages } = Front::load(variant, Split::Stage4, weights, device)?;
         Ok(Self {
-            stem,
-            stages,
+            body: Body::load(true, 0..STAGES, variant, weights, device)?,
             head: load_head(weights, device)?,
         })
     }
@@ -146,15 +130,14 @@ impl ResNet50 {
     /// `[n, 3, 224, 224]` to logits `[n, 1000]`.
     #[must_use]
     pub fn forward(&self, input: Tensor<4>) -> Tensor<2> {
-        self.tail(Split::Stem).forward(self.stem.forward(input))
+        self.head.forward(self.body.pooled(input))
     }
 
     /// The part of the network up to and including `split`; shares the weights.
     #[must_use]
     pub fn front(&self, split: Split) -> Front {
         Front {
-            stem: self.stem.clone(),
-            stages: self.stages[..split.stages()].to_vec(),
+            body: self.body.front(split.stages()),
         }
     }
 
@@ -162,7 +145,7 @@ impl ResNet50 {
     #[must_use]
     pub fn tail(&self, split: Split) -> Tail {
         Tail {
-            stages: self.stages[split.stages()..].to_vec(),
+            body: self.body.tail(split.stages()),
             head: self.head.clone(),
         }
     }

@@ -1,28 +1,15 @@
 //! The residual block of ResNet-50: 1x1, 3x3 and 1x1 convolutions beside a shortcut.
 
-use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, s};
 
+use crate::resnet::plan::BlockConfig;
 use crate::weights::{Weights, WeightsError};
 
-/// What makes one block differ from another.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct BlockConfig {
-    /// Channels that come in.
-    pub(super) channels_in: usize,
-    /// Channels inside; four times as many go out.
-    pub(super) width: usize,
-    /// The stride of the 3x3 convolution and of the shortcut.
-    pub(super) stride: usize,
-    /// Whether the shortcut is a 1x1 convolution; otherwise it is the identity.
-    pub(super) projected: bool,
-}
-
 /// A bottleneck block.
-#[derive(Module, Debug)]
-pub struct Bottleneck {
+#[derive(Debug, Clone)]
+pub(super) struct Bottleneck {
     conv1: Conv2d,
     conv2: Conv2d,
     conv3: Conv2d,
@@ -58,8 +45,7 @@ impl Bottleneck {
     }
 
     /// `[n, channels_in, h, w]` to `[n, 4 * width, h / stride, w / stride]`.
-    #[must_use]
-    pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+    pub(super) fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let x = relu(self.conv1.forward(input.clone()));
         let x = relu(self.conv2.forward(x));
         let x = self.conv3.forward(x);

@@ -1,6 +1,5 @@
 //! The stem: 7x7 convolution of stride 2, ReLU, 3x3 max-pool of stride 2.
 
-use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::tensor::activation::relu;
 use burn::tensor::module::max_pool2d;
@@ -10,8 +9,8 @@ use burn::tensor::{Device, Tensor};
 use crate::weights::{Weights, WeightsError};
 
 /// The layers in front of the residual stages.
-#[derive(Module, Debug)]
-pub struct Stem {
+#[derive(Debug, Clone)]
+pub(super) struct Stem {
     conv: Conv2d,
 }
 
@@ -23,8 +22,7 @@ impl Stem {
     }
 
     /// `[n, 3, 224, 224]` to `[n, 64, 56, 56]`.
-    #[must_use]
-    pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+    pub(super) fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let x = relu(self.conv.forward(input));
         let options = MaxPoolOptions::new([3, 3])
             .with_stride([2, 2])

@@ -1,0 +1,45 @@
+//! Which blocks a stage has.
+
+use crate::Variant;
+
+/// Blocks in each of the four stages of ResNet-50.
+const BLOCKS: [usize; 4] = [3, 4, 6, 3];
+
+/// What makes one block differ from another.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BlockConfig {
+    /// Channels that come in.
+    pub(super) channels_in: usize,
+    /// Channels inside; four times as many go out.
+    pub(super) width: usize,
+    /// The stride of the 3x3 convolution and of the shortcut.
+    pub(super) stride: usize,
+    /// Whether the shortcut is a 1x1 convolution; otherwise it is the identity.
+    pub(super) projected: bool,
+}
+
+/// The blocks of stage `index` (0 to 3); the name of each begins its tensors' names.
+pub(super) fn blocks(
+    variant: Variant,
+    index: usize,
+) -> impl Iterator<Item = (String, BlockConfig)> {
+    let width = 64 << index;
+    let channels_in = if index == 0 { 64 } else { 2 * width };
+    let last = BLOCKS[index] - 1;
+    (0..=last).map(move |block| {
+        let first = block == 0;
+        let stride = match variant {
+            // The next stage reads even positions only: compute no others.
+            Variant::V1 if block == last && index < 3 => 2,
+            Variant::V1_5 if first && index > 0 => 2,
+            _ => 1,
+        };
+        let config = BlockConfig {
+            channels_in: if first { channels_in } else { 4 * width },
+            width,
+            stride,
+            projected: first,
+        };
+        (format!("stage{}.{block}", index + 1), config)
+    })
+}

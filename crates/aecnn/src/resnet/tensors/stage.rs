@@ -1,0 +1,34 @@
+//! A stage: residual blocks at one resolution.
+
+use burn::tensor::{Device, Tensor};
+
+use super::block::Bottleneck;
+use crate::Variant;
+use crate::resnet::plan;
+use crate::weights::{Weights, WeightsError};
+
+/// One of the four stages.
+#[derive(Debug, Clone)]
+pub(super) struct Stage {
+    blocks: Vec<Bottleneck>,
+}
+
+impl Stage {
+    /// Builds stage `index` (0 to 3) from the tensors called `stage<index + 1>.<block>.*`.
+    pub(super) fn load(
+        variant: Variant,
+        index: usize,
+        weights: &Weights<'_>,
+        device: &Device,
+    ) -> Result<Self, WeightsError> {
+        let blocks = plan::blocks(variant, index)
+            .map(|(name, config)| Bottleneck::load(&name, config, weights, device))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { blocks })
+    }
+
+    /// The blocks, one after the other.
+    pub(super) fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        self.blocks.iter().fold(input, |x, block| block.forward(x))
+    }
+}

@@ -1,0 +1,22 @@
+//! Convolutions for the processor that this runs on: in a browser without WebGPU, and on a server
+//! without a graphics card.
+//!
+//! Activations lie channel by channel within a pixel ([`Activation`]), so that what a row of a
+//! convolution's kernel reads is one contiguous run, and nothing is copied before it is
+//! multiplied. Weights are packed once. Bias, residual and ReLU are applied to values that are
+//! still in registers. The instruction set is chosen when the program runs, by [`pulp`].
+//!
+//! A picture's values depend neither on the other pictures of a batch nor on the number of
+//! threads.
+
+mod activation;
+mod arch;
+mod conv;
+mod kernel;
+mod parallel;
+mod pool;
+
+pub use activation::Activation;
+pub use conv::{After, Conv};
+pub use parallel::map;
+pub use pool::{max_pool, mean};
