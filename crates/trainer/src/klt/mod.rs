@@ -91,7 +91,7 @@ pub(crate) fn run(args: &FitKltArgs) -> Result<()> {
     let device = Device::flex();
     let mut model = ModelFolder::open(&args.model)?;
     let labels = model.labels()?;
-    let network = model.network(&device.clone().autodiff())?;
+    let plain = model.network(&device)?;
     let variant = model.manifest.variant;
     let block = args
         .block
@@ -123,7 +123,7 @@ pub(crate) fn run(args: &FitKltArgs) -> Result<()> {
     let statistics = match &args.statistics {
         Some(path) if path.exists() => Statistics::load(path, feature.channels * block * block)?,
         path => {
-            let gathered = Statistics::gather(args, block, &pictures, &model, &network, &device)?;
+            let gathered = Statistics::gather(args, block, &pictures, &model, &plain, &device)?;
             if let Some(path) = path {
                 gathered.save(path)?;
             }
@@ -150,7 +150,6 @@ pub(crate) fn run(args: &FitKltArgs) -> Result<()> {
         transform,
         rates,
     )?;
-    let plain = model.network(&device)?;
     publish(
         &mut model,
         &plain,

@@ -146,17 +146,18 @@ impl Statistics {
         block: usize,
         pictures: &[Picture],
         model: &ModelFolder,
-        network: &ResNet50,
+        plain: &ResNet50,
         device: &Device,
     ) -> Result<Self> {
         let tracked = device.clone().autodiff();
+        let network = model.network(&tracked)?;
         tracked.seed(args.seed);
         let loader = Loader {
             preprocessing: &model.manifest.preprocessing,
         };
         let feature = model.manifest.variant.feature_shape(args.split);
         let values = feature.channels * block * block;
-        let (front, tail) = (network.front(args.split), network.tail(args.split));
+        let (front, tail) = (plain.front(args.split), network.tail(args.split));
         // The blocks of a few hundred pictures are kept; the rest only counts in the moments.
         let keep = (256 << 20) / (4 * feature.values());
 
@@ -173,8 +174,8 @@ impl Statistics {
             if read.is_empty() {
                 continue;
             }
-            let input = loader.input(read.iter().map(|(_, rgb)| rgb.as_slice()), &tracked);
-            let feature = front.forward(input).inner();
+            let input = loader.input(read.iter().map(|(_, rgb)| rgb.as_slice()), device);
+            let feature = front.forward(input);
 
             let x = gather_blocks(feature.clone(), block);
             let rows = x.dims()[0];
