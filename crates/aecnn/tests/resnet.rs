@@ -138,3 +138,19 @@ fn cut_networks_are_the_whole_one_bit_for_bit() {
         }
     }
 }
+
+#[test]
+fn a_front_without_some_channels_gives_the_others_as_they_were() {
+    let device = Device::flex();
+    let network = load(&model_folder(), Variant::V1, &device);
+    let input = input(&golden(), &device);
+    let channels = [40i64, 3, 17];
+    for split in [Split::Stem, Split::Stage1, Split::Stage2] {
+        let kept = Tensor::from_data(TensorData::new(channels.to_vec(), [3]), &device);
+        let whole = network.front(split).forward(input.clone());
+        let expected = whole.select(1, kept.clone());
+        let pruned = network.front(split).keeping(kept).forward(input.clone());
+        let difference = (expected - pruned).abs().max().into_scalar::<f32>();
+        assert!(difference < 1e-3, "{split}: {difference}");
+    }
+}

@@ -4,9 +4,12 @@ mod data;
 mod evaluate;
 mod import;
 mod klt;
+mod learned;
 mod measure;
 mod model;
 mod progress;
+mod random;
+mod train;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -36,14 +39,22 @@ struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     Import(import::ImportArgs),
+    Split(data::partition::SplitArgs),
+    Pack(data::packing::PackArgs),
     FitKlt(klt::FitKltArgs),
     Evaluate(evaluate::EvaluateArgs),
+    TrainAecnn(learned::aecnn::TrainAecnnArgs),
+    TrainBottlenet(learned::bottlenet::TrainBottlenetArgs),
 }
 
 fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Import(args) => import::run(&args),
+        Command::Split(args) => data::partition::run(&args),
+        Command::Pack(args) => data::packing::run(&args),
         Command::FitKlt(args) => klt::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
+        Command::TrainAecnn(args) => learned::aecnn::run(&args),
+        Command::TrainBottlenet(args) => learned::bottlenet::run(&args),
     }
 }

@@ -15,7 +15,7 @@ pub use stem::Stem;
 
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 
 use crate::weights::{Weights, WeightsError, param};
 use crate::{Split, Variant};
@@ -73,6 +73,26 @@ impl Front {
             .iter()
             .fold(self.stem.forward(input), |x, stage| stage.forward(x))
     }
+
+    /// The front with these of its output channels only, in this order. The filters that produce the others are
+    /// gone, and their work with them.
+    #[must_use]
+    pub fn keeping(mut self, channels: Tensor<1, Int>) -> Self {
+        match self.stages.pop() {
+            Some(last) => self.stages.push(last.keeping(&channels)),
+            None => self.stem = self.stem.keeping(&channels),
+        }
+        self
+    }
+
+    /// The feature at `from`, one of this front's own splits, to the feature at its end.
+    #[must_use]
+    pub fn forward_from(&self, from: Split, feature: Tensor<4>) -> Tensor<4> {
+        self.stages
+            .iter()
+            .skip(from.stages())
+            .fold(feature, |x, stage| stage.forward(x))
+    }
 }
 
 /// What runs on the edge server: everything behind the split.
@@ -103,17 +123,21 @@ impl Tail {
     }
 
     /// The feature `[n, channels, height, width]` of [`Variant::feature_shape`] to logits
-    /// `[n, 1000]`.
+    /// `[n, classes]`.
     #[must_use]
     pub fn forward(&self, feature: Tensor<4>) -> Tensor<2> {
         let x = self
             .stages
             .iter()
             .fold(feature, |x, stage| stage.forward(x));
-        // Global average pooling.
-        let pooled: Tensor<2> = x.flatten::<3>(2, 3).mean_dim(2).squeeze_dim(2);
-        self.head.forward(pooled)
+        self.head.forward(pool(x))
     }
+}
+
+/// Global average pooling: `[n, channels, height, width]` to `[n, channels]`.
+#[must_use]
+pub fn pool(feature: Tensor<4>) -> Tensor<2> {
+    feature.flatten::<3>(2, 3).mean_dim(2).squeeze_dim(2)
 }
 
 /// The whole network.
@@ -147,6 +171,18 @@ impl ResNet50 {
     #[must_use]
     pub fn forward(&self, input: Tensor<4>) -> Tensor<2> {
         self.tail(Split::Stem).forward(self.stem.forward(input))
+    }
+
+    /// The network with another classifier: `[2048, classes]`.
+    #[must_use]
+    pub fn with_head(self, head: Linear) -> Self {
+        Self { head, ..self }
+    }
+
+    /// The classifier behind the global average pooling.
+    #[must_use]
+    pub fn head(&self) -> &Linear {
+        &self.head
     }
 
     /// The part of the network up to and including `split`; shares the weights.

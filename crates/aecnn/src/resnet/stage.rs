@@ -1,7 +1,7 @@
 //! A stage: residual blocks at one resolution.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 
 use super::Bottleneck;
 use super::block::BlockConfig;
@@ -52,6 +52,14 @@ impl Stage {
             })
             .collect::<Result<_, _>>()?;
         Ok(Self { blocks })
+    }
+
+    /// The stage with these output channels only.
+    pub(super) fn keeping(mut self, channels: &Tensor<1, Int>) -> Self {
+        if let Some(last) = self.blocks.pop() {
+            self.blocks.push(last.keeping(channels));
+        }
+        self
     }
 
     /// The blocks, one after the other.

@@ -5,8 +5,9 @@ use burn::nn::conv::Conv2d;
 use burn::tensor::activation::relu;
 use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 
+use super::block::filters;
 use crate::weights::{Weights, WeightsError};
 
 /// The layers in front of the residual stages.
@@ -20,6 +21,13 @@ impl Stem {
         Ok(Self {
             conv: weights.conv("stem.conv", [3, 64], 7, 2, device)?,
         })
+    }
+
+    /// The stem with these output channels only.
+    pub(super) fn keeping(self, channels: &Tensor<1, Int>) -> Self {
+        Self {
+            conv: filters(self.conv, channels),
+        }
     }
 
     /// `[n, 3, 224, 224]` to `[n, 64, 56, 56]`.
