@@ -17,7 +17,7 @@ use super::measure::{Candidate, MethodResult};
 use super::network::percent;
 use crate::data::{Batches, Part, View};
 use crate::say;
-use crate::train::{Group, Outcome, Run, RunFolder, Settings, Step, collect, restore};
+use crate::train::{Group, Outcome, Run, RunFolder, Settings, Step, collect};
 
 /// How a codec is trained.
 #[derive(Args, Debug, Clone)]

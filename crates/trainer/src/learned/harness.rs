@@ -280,14 +280,6 @@ pub(super) fn digest(values: &Named) -> String {
     sha256_hex_of(bytes.iter().map(Vec::as_slice))
 }
 
-/// Parameters whose names begin with `prefix`, without it.
-pub(super) fn below(values: &Named, prefix: &str) -> Named {
-    values
-        .iter()
-        .filter_map(|(name, data)| Some((name.strip_prefix(prefix)?.to_owned(), data.clone())))
-        .collect()
-}
-
 /// The parameter called `name`.
 pub(super) fn values_of(values: &Named, name: &str) -> Result<Vec<f32>> {
     let Some(data) = values.get(name) else {

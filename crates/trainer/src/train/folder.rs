@@ -8,7 +8,6 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Named;
 use super::checkpoint::Checkpoint;
 
 /// A run's folder.
@@ -47,14 +46,6 @@ impl RunFolder {
         Ok(Self {
             path: path.to_owned(),
         })
-    }
-
-    /// Parameters of a run that is done; `None` where it is not.
-    pub(crate) fn finished(&self) -> Result<Option<Named>> {
-        let checkpoint = self.checkpoint()?;
-        Ok(checkpoint
-            .filter(|checkpoint| checkpoint.step >= checkpoint.steps)
-            .map(|checkpoint| checkpoint.parameters))
     }
 
     /// Writes a JSON file into the folder.
