@@ -10,6 +10,7 @@
 
 pub mod codec;
 pub mod digest;
+pub mod learned;
 pub mod manifest;
 pub mod preprocess;
 pub mod resnet;

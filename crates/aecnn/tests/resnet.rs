@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use aecnn::manifest::Manifest;
 use aecnn::preprocess::{INPUT, Preprocessing, normalise};
-use aecnn::resnet::{ResNet50, part_names};
+use aecnn::resnet::{ResNet50, part_names, trainable};
 use aecnn::weights::Weights;
 use aecnn::{Split, Variant};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -48,6 +48,12 @@ fn input(golden: &Golden, device: &Device) -> Tensor<4> {
 }
 
 fn load(folder: &Path, variant: Variant, device: &Device) -> ResNet50 {
+    with_weights(folder, |weights| {
+        ResNet50::load(variant, weights, device).unwrap()
+    })
+}
+
+fn with_weights<T>(folder: &Path, load: impl FnOnce(&Weights<'_>) -> T) -> T {
     let manifest = Manifest::parse(&std::fs::read(folder.join("manifest.json")).unwrap()).unwrap();
     let files: Vec<(&str, Vec<u8>)> = part_names()
         .into_iter()
@@ -59,7 +65,7 @@ fn load(folder: &Path, variant: Variant, device: &Device) -> ResNet50 {
         })
         .collect();
     let parts: Vec<(&str, &[u8])> = files.iter().map(|(n, b)| (*n, b.as_slice())).collect();
-    ResNet50::load(variant, &Weights::read(&parts).unwrap(), device).unwrap()
+    load(&Weights::read(&parts).unwrap())
 }
 
 fn rows(logits: Tensor<2>) -> Vec<Vec<f32>> {
@@ -160,5 +166,23 @@ fn both_forms_give_the_same_features() {
                 "{variant:?} after {split}: the same form ran twice"
             );
         }
+    }
+}
+
+#[test]
+fn a_front_without_some_channels_gives_the_others_as_they_were() {
+    let device = Device::flex();
+    let network = with_weights(&model_folder(), |weights| {
+        trainable::ResNet50::load(Variant::V1, weights, &device).unwrap()
+    });
+    let input = input(&golden(), &device);
+    let channels = [40i64, 3, 17];
+    for split in [Split::Stem, Split::Stage1, Split::Stage2] {
+        let kept = Tensor::from_data(TensorData::new(channels.to_vec(), [3]), &device);
+        let whole = network.front(split).forward(input.clone());
+        let expected = whole.select(1, kept.clone());
+        let pruned = network.front(split).keeping(kept).forward(input.clone());
+        let difference = (expected - pruned).abs().max().into_scalar::<f32>();
+        assert!(difference < 1e-3, "{split}: {difference}");
     }
 }

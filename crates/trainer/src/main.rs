@@ -3,14 +3,16 @@
 mod data;
 mod evaluate;
 mod import;
-mod interrupt;
 mod klt;
+mod learned;
 mod measure;
 mod model;
 mod progress;
 mod publish;
+mod random;
 mod rate;
 mod report;
+mod train;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -40,18 +42,26 @@ struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     Import(import::ImportArgs),
+    Split(data::partition::SplitArgs),
+    Pack(data::packing::PackArgs),
     FitKlt(klt::FitKltArgs),
     TrainRate(rate::TrainRateArgs),
     Evaluate(evaluate::EvaluateArgs),
     Report(report::ReportArgs),
+    TrainAecnn(learned::aecnn::TrainAecnnArgs),
+    TrainBottlenet(learned::bottlenet::TrainBottlenetArgs),
 }
 
 fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Import(args) => import::run(&args),
+        Command::Split(args) => data::partition::run(&args),
+        Command::Pack(args) => data::packing::run(&args),
         Command::FitKlt(args) => klt::run(&args),
         Command::TrainRate(args) => rate::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::TrainAecnn(args) => learned::aecnn::run(&args),
+        Command::TrainBottlenet(args) => learned::bottlenet::run(&args),
     }
 }

@@ -90,11 +90,11 @@ pub(crate) fn rows(logits: Tensor<2>) -> Result<Vec<Vec<f32>>> {
     Ok(values.chunks(classes).map(<[f32]>::to_vec).collect())
 }
 
-/// The five best classes.
+/// The five best classes; of fewer, as many as there are.
 pub(crate) fn top5(logits: &[f32]) -> Top5 {
     let mut order: Vec<usize> = (0..logits.len()).collect();
     order.sort_by(|a, b| logits[*b].total_cmp(&logits[*a]));
-    std::array::from_fn(|rank| order[rank])
+    std::array::from_fn(|rank| order.get(rank).copied().unwrap_or(usize::MAX))
 }
 
 /// The Kullback-Leibler divergence of the answer `b` from the answer `a`, in nats.

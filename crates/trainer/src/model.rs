@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use aecnn::codec::CodecFile;
 use aecnn::manifest::Manifest;
-use aecnn::resnet::{ResNet50, part_names};
-use aecnn::weights::Weights;
+use aecnn::resnet::{ResNet50, part_names, trainable};
+use aecnn::weights::{Weights, WeightsError};
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 
@@ -44,6 +44,20 @@ impl ModelFolder {
 
     /// The whole network on `device`.
     pub(crate) fn network(&self, device: &Device) -> Result<ResNet50> {
+        let variant = self.manifest.variant;
+        self.with_weights(|weights| ResNet50::load(variant, weights, device))
+    }
+
+    /// The whole network on `device`, as a module whose weights can be trained.
+    pub(crate) fn trainable(&self, device: &Device) -> Result<trainable::ResNet50> {
+        let variant = self.manifest.variant;
+        self.with_weights(|weights| trainable::ResNet50::load(variant, weights, device))
+    }
+
+    fn with_weights<T>(
+        &self,
+        load: impl FnOnce(&Weights<'_>) -> Result<T, WeightsError>,
+    ) -> Result<T> {
         let files = part_names()
             .into_iter()
             .map(|name| {
@@ -59,8 +73,7 @@ impl ModelFolder {
             .iter()
             .map(|(name, bytes)| (*name, bytes.as_slice()))
             .collect();
-        let weights = Weights::read(&parts)?;
-        Ok(ResNet50::load(self.manifest.variant, &weights, device)?)
+        Ok(load(&Weights::read(&parts)?)?)
     }
 }
 

@@ -10,6 +10,7 @@ mod body;
 mod kernels;
 mod plan;
 mod tensors;
+pub mod trainable;
 
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};

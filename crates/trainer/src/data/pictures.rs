@@ -7,7 +7,7 @@ use aecnn::preprocess::{INPUT, Preprocessing, centre_crop, normalise};
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::{Device, Tensor, TensorData};
 use clap::Args;
-use image::ImageReader;
+use image::{ImageReader, RgbImage};
 use rayon::prelude::*;
 use walkdir::WalkDir;
 
@@ -58,18 +58,7 @@ impl PictureArgs {
     pub(crate) fn find(&self, labels: &[String], need_classes: bool) -> Result<Vec<Picture>> {
         let mut files = Vec::new();
         for folder in &self.images {
-            let before = files.len();
-            for entry in WalkDir::new(folder).sort_by_file_name() {
-                let entry = entry.with_context(|| format!("listing {}", folder.display()))?;
-                if entry.file_type().is_file() && is_picture(entry.path()) {
-                    files.push(entry.into_path());
-                }
-            }
-            ensure!(
-                files.len() > before,
-                "{} holds no JPEG, PNG or WebP pictures",
-                folder.display()
-            );
+            files.extend(files_below(folder)?);
         }
         let wanted = |path: &Path| {
             let path = path.to_string_lossy();
@@ -118,6 +107,23 @@ impl PictureArgs {
     }
 }
 
+/// The picture files below `folder`, in the order of their paths; an error where there are none.
+pub(super) fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in WalkDir::new(folder).sort_by_file_name() {
+        let entry = entry.with_context(|| format!("listing {}", folder.display()))?;
+        if entry.file_type().is_file() && is_picture(entry.path()) {
+            files.push(entry.into_path());
+        }
+    }
+    ensure!(
+        !files.is_empty(),
+        "{} holds no JPEG, PNG or WebP pictures",
+        folder.display()
+    );
+    Ok(files)
+}
+
 fn from_folders(files: Vec<PathBuf>, labels: &[String], need: bool) -> Result<Vec<Picture>> {
     let names = ClassNames::new(labels);
     files
@@ -143,6 +149,16 @@ fn is_picture(path: &Path) -> bool {
             .iter()
             .any(|known| extension.eq_ignore_ascii_case(known))
     })
+}
+
+/// A picture file's pixels.
+pub(super) fn read_rgb(path: &Path) -> Result<RgbImage> {
+    let image = ImageReader::open(path)
+        .and_then(ImageReader::with_guessed_format)
+        .with_context(|| format!("reading {}", path.display()))?
+        .decode()
+        .with_context(|| format!("decoding {}", path.display()))?;
+    Ok(image.into_rgb8())
 }
 
 /// Reads pictures as the network wants them.
@@ -172,12 +188,7 @@ impl Loader<'_> {
     }
 
     fn read_one(&self, path: &Path) -> Result<Vec<u8>> {
-        let image = ImageReader::open(path)
-            .and_then(ImageReader::with_guessed_format)
-            .with_context(|| format!("reading {}", path.display()))?
-            .decode()
-            .with_context(|| format!("decoding {}", path.display()))?
-            .into_rgb8();
+        let image = read_rgb(path)?;
         centre_crop(&image, 3, image.width(), image.height(), self.preprocessing)
             .with_context(|| format!("preparing {}", path.display()))
     }
@@ -188,10 +199,19 @@ impl Loader<'_> {
         pixels: impl Iterator<Item = &'p [u8]>,
         device: &Device,
     ) -> Tensor<4> {
-        let values: Vec<f32> = pixels
-            .flat_map(|rgb| normalise(rgb, self.preprocessing))
-            .collect();
-        let n = values.len() / (3 * INPUT * INPUT);
-        Tensor::from_data(TensorData::new(values, [n, 3, INPUT, INPUT]), device)
+        input(pixels, self.preprocessing, device)
     }
+}
+
+/// Pixels of `n` pictures, 224x224 RGB each, to the input `[n, 3, 224, 224]`.
+pub(crate) fn input<'p>(
+    pixels: impl Iterator<Item = &'p [u8]>,
+    preprocessing: &Preprocessing,
+    device: &Device,
+) -> Tensor<4> {
+    let values: Vec<f32> = pixels
+        .flat_map(|rgb| normalise(rgb, preprocessing))
+        .collect();
+    let n = values.len() / (3 * INPUT * INPUT);
+    Tensor::from_data(TensorData::new(values, [n, 3, INPUT, INPUT]), device)
 }

@@ -2,7 +2,7 @@
 
 mod command;
 mod pictures;
-mod summary;
+pub(crate) mod summary;
 
 use std::path::PathBuf;
 
@@ -128,7 +128,10 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
     let mut evaluation = Evaluation::new(args, &model, &network, &files, &device)?;
     evaluation.run(&pictures)?;
     let report = evaluation.report(args);
-    summary::print(&report.uncompressed, &report.methods);
+    summary::print(
+        &report.uncompressed,
+        &report.methods.iter().collect::<Vec<_>>(),
+    );
     if let Some(path) = &args.json {
         let json = format!("{}\n", serde_json::to_string_pretty(&report)?);
         std::fs::write(path, json).with_context(|| format!("writing {}", path.display()))?;

@@ -7,23 +7,23 @@ use crate::measure::Top5;
 
 /// What was measured.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Method {
-    pub(super) name: String,
-    pub(super) rate: String,
+pub(crate) struct Method {
+    pub(crate) name: String,
+    pub(crate) rate: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) split: Option<Split>,
+    pub(crate) split: Option<Split>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) channels: Option<usize>,
+    pub(crate) channels: Option<usize>,
     /// The feature as 32-bit floats, with every pixel of the architecture.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) whole_feature_bytes: Option<usize>,
+    pub(crate) whole_feature_bytes: Option<usize>,
     /// The same without the pixels that the tail does not read.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) sent_feature_bytes: Option<usize>,
+    pub(crate) sent_feature_bytes: Option<usize>,
 }
 
 impl Method {
-    pub(super) fn uncompressed() -> Self {
+    pub(crate) fn uncompressed() -> Self {
         Self {
             name: "uncompressed".to_owned(),
             rate: String::new(),
@@ -36,7 +36,7 @@ impl Method {
 }
 
 /// One method's answers.
-pub(super) struct Counts {
+pub(crate) struct Counts {
     method: Method,
     bytes: Vec<usize>,
     top1: usize,
@@ -49,7 +49,7 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    pub(super) fn new(method: Method) -> Self {
+    pub(crate) fn new(method: Method) -> Self {
         Self {
             method,
             bytes: Vec::new(),
@@ -61,7 +61,7 @@ impl Counts {
         }
     }
 
-    pub(super) fn add(&mut self, bytes: usize, top: &Top5, reference: &Top5, class: usize) {
+    pub(crate) fn add(&mut self, bytes: usize, top: &Top5, reference: &Top5, class: usize) {
         self.bytes.push(bytes);
         let (right, reference_right) = (top[0] == class, reference[0] == class);
         self.top1 += usize::from(right);
@@ -71,7 +71,7 @@ impl Counts {
         self.won += usize::from(right && !reference_right);
     }
 
-    pub(super) fn summary(&self) -> Summary {
+    pub(crate) fn summary(&self) -> Summary {
         let n = self.bytes.len();
         let count = n.max(1) as f64;
         let mut sorted = self.bytes.clone();
@@ -103,7 +103,7 @@ impl Counts {
 
 /// What is reported of a method.
 #[derive(Debug, Serialize)]
-pub(super) struct Summary {
+pub(crate) struct Summary {
     #[serde(flatten)]
     method: Method,
     n: usize,
@@ -141,7 +141,7 @@ pub(crate) fn wilson(hits: usize, n: usize) -> [f64; 2] {
 }
 
 /// The table for the terminal.
-pub(super) fn print(uncompressed: &Summary, methods: &[Summary]) {
+pub(crate) fn print(uncompressed: &Summary, methods: &[&Summary]) {
     let [low, high] = uncompressed.top1_interval;
     crate::say!(
         "uncompressed: top-1 {:.1} % (95 % interval {:.1} to {:.1}), top-5 {:.1} %, n = {}",

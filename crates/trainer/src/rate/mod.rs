@@ -38,6 +38,7 @@ use clap::Args;
 
 use crate::data::PictureArgs;
 use crate::model::{ModelFolder, read_codec};
+use crate::train::Stop;
 use model::{NetworkArgs, RateCodec};
 use pictures::Pictures;
 use prior::Prior;
@@ -182,13 +183,12 @@ fn train(
     pictures: &Pictures,
     device: &Device,
 ) -> Result<()> {
-    let began = Instant::now();
-    let minutes = |minutes: f64| Duration::from_secs_f64(60.0 * minutes);
+    let interval = Duration::from_secs_f64(60.0 * args.checkpoint_minutes);
     let mut saved = Instant::now();
     let mut log = checkpoint::Log::open(&args.run)?;
-    let stop = crate::interrupt::on_ctrl_c()?;
+    let stop = Stop::install(Some(args.minutes))?;
     let last = args.stop_after.unwrap_or(args.steps).min(args.steps);
-    while trainer.step < last && began.elapsed() < minutes(args.minutes) && !stop() {
+    while trainer.step < last && !stop.now() {
         let batch = pictures.batch(trainer.step, args.batch, args.seed)?;
         let outcome = step::forward(trainer, teacher, tail, loss, &batch, device)?;
         log.add(trainer.step, &outcome, batch.len())?;
@@ -198,7 +198,7 @@ fn train(
         let codec = trainer.codec.clone();
         trainer.codec = trainer.optimizer.step(rate, codec, gradients);
         trainer.step += 1;
-        if saved.elapsed() > minutes(args.checkpoint_minutes) {
+        if saved.elapsed() > interval {
             checkpoint::save(&args.run, trainer)?;
             saved = Instant::now();
         }

@@ -1,19 +1,22 @@
 //! The residual block of ResNet-50: 1x1, 3x3 and 1x1 convolutions beside a shortcut.
 
+use burn::module::{Module, Param, ParamId};
 use burn::nn::conv::Conv2d;
 use burn::tensor::activation::relu;
-use burn::tensor::{Device, Tensor, s};
+use burn::tensor::{Device, Int, Tensor, s};
 
 use crate::resnet::plan::BlockConfig;
 use crate::weights::{Weights, WeightsError};
 
 /// A bottleneck block.
-#[derive(Debug, Clone)]
+#[derive(Module, Debug)]
 pub(super) struct Bottleneck {
     conv1: Conv2d,
     conv2: Conv2d,
     conv3: Conv2d,
     shortcut: Option<Conv2d>,
+    /// The channels that a block without a projection passes on, where not all are.
+    kept: Option<Param<Tensor<1, Int>>>,
     stride: usize,
 }
 
@@ -40,8 +43,19 @@ impl Bottleneck {
             shortcut: projected
                 .then(|| conv("shortcut", [channels_in, 4 * width], 1, stride))
                 .transpose()?,
+            kept: None,
             stride,
         })
+    }
+
+    /// The same block with these output channels only, in this order: the filters of the others are gone.
+    pub(super) fn keeping(mut self, channels: &Tensor<1, Int>) -> Self {
+        self.conv3 = filters(self.conv3, channels);
+        match self.shortcut.take() {
+            Some(conv) => self.shortcut = Some(filters(conv, channels)),
+            None => self.kept = Some(Param::initialized(ParamId::new(), channels.clone())),
+        }
+        self
     }
 
     /// `[n, channels_in, h, w]` to `[n, 4 * width, h / stride, w / stride]`.
@@ -54,7 +68,22 @@ impl Bottleneck {
             (None, 1) => input,
             (None, stride) => every(input, stride),
         };
+        let shortcut = match &self.kept {
+            Some(channels) => shortcut.select(1, channels.val()),
+            None => shortcut,
+        };
         relu(x + shortcut)
+    }
+}
+
+/// The convolution with these filters only.
+pub(super) fn filters(conv: Conv2d, channels: &Tensor<1, Int>) -> Conv2d {
+    Conv2d {
+        weight: conv.weight.map(|weight| weight.select(0, channels.clone())),
+        bias: conv
+            .bias
+            .map(|bias| bias.map(|bias| bias.select(0, channels.clone()))),
+        ..conv
     }
 }
 

@@ -8,8 +8,8 @@ use std::ops::Range;
 
 use burn::tensor::{Device, Tensor};
 
-use self::stage::Stage;
-use self::stem::Stem;
+pub(super) use self::stage::Stage;
+pub(super) use self::stem::Stem;
 use crate::Variant;
 use crate::weights::{Weights, WeightsError};
 

@@ -1,6 +1,7 @@
 //! A stage: residual blocks at one resolution.
 
-use burn::tensor::{Device, Tensor};
+use burn::module::Module;
+use burn::tensor::{Device, Int, Tensor};
 
 use super::block::Bottleneck;
 use crate::Variant;
@@ -8,14 +9,14 @@ use crate::resnet::plan;
 use crate::weights::{Weights, WeightsError};
 
 /// One of the four stages.
-#[derive(Debug, Clone)]
-pub(super) struct Stage {
+#[derive(Module, Debug)]
+pub(crate) struct Stage {
     blocks: Vec<Bottleneck>,
 }
 
 impl Stage {
     /// Builds stage `index` (0 to 3) from the tensors called `stage<index + 1>.<block>.*`.
-    pub(super) fn load(
+    pub(crate) fn load(
         variant: Variant,
         index: usize,
         weights: &Weights<'_>,
@@ -27,8 +28,16 @@ impl Stage {
         Ok(Self { blocks })
     }
 
+    /// The stage with these output channels only.
+    pub(crate) fn keeping(mut self, channels: &Tensor<1, Int>) -> Self {
+        if let Some(last) = self.blocks.pop() {
+            self.blocks.push(last.keeping(channels));
+        }
+        self
+    }
+
     /// The blocks, one after the other.
-    pub(super) fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+    pub(crate) fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         self.blocks.iter().fold(input, |x, block| block.forward(x))
     }
 }

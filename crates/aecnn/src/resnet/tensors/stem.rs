@@ -1,28 +1,37 @@
 //! The stem: 7x7 convolution of stride 2, ReLU, 3x3 max-pool of stride 2.
 
+use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::tensor::activation::relu;
 use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 
+use super::block::filters;
 use crate::weights::{Weights, WeightsError};
 
 /// The layers in front of the residual stages.
-#[derive(Debug, Clone)]
-pub(super) struct Stem {
+#[derive(Module, Debug)]
+pub(crate) struct Stem {
     conv: Conv2d,
 }
 
 impl Stem {
-    pub(super) fn load(weights: &Weights<'_>, device: &Device) -> Result<Self, WeightsError> {
+    pub(crate) fn load(weights: &Weights<'_>, device: &Device) -> Result<Self, WeightsError> {
         Ok(Self {
             conv: weights.conv("stem.conv", [3, 64], 7, 2, device)?,
         })
     }
 
+    /// The stem with these output channels only.
+    pub(crate) fn keeping(self, channels: &Tensor<1, Int>) -> Self {
+        Self {
+            conv: filters(self.conv, channels),
+        }
+    }
+
     /// `[n, 3, 224, 224]` to `[n, 64, 56, 56]`.
-    pub(super) fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+    pub(crate) fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let x = relu(self.conv.forward(input));
         let options = MaxPoolOptions::new([3, 3])
             .with_stride([2, 2])

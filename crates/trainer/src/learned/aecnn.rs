@@ -1,0 +1,316 @@
+//! `trainer train-aecnn`: the paper's method, step by step.
+
+use aecnn::learned::{ChannelAttention, ChannelCodec, ChannelCodecConfig};
+use aecnn::resnet::trainable::{ResNet50, Tail};
+use anyhow::{Context, Result, ensure};
+use burn::module::Module;
+use burn::tensor::TensorData;
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::codec::{Method, Selection, indices};
+use super::features::Features;
+use super::harness::{CommonArgs, Harness, Parts, digest, tracked, values_of};
+use super::loss::{accuracy, cross_entropy, targets};
+use super::measure::MethodResult;
+use super::network::percent;
+use crate::say;
+use crate::train::{
+    Group, Named, Outcome, Run, RunFolder, Step, Stop, collect, initialise, restore,
+};
+
+/// Share of the scaled values that the quantiser's range holds at first.
+const RANGE_QUANTILE: f64 = 0.999;
+/// Pictures from which the range and the channels' means are taken.
+const CALIBRATION: usize = 256;
+
+/// Trains the paper's AECNN on a data set.
+///
+/// Step 1, the network on the data set; step 2, channel attention at the split, with the rest frozen, and the
+/// ranking of the channels by it; step 3, the highest channels are kept, a light decoder is trained with the
+/// quantiser in the loop and the rest frozen; step 4, everything at a small rate. The same command goes on where it
+/// stopped.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct TrainAecnnArgs {
+    #[command(flatten)]
+    pub(super) common: CommonArgs,
+    /// Channels that are kept.
+    #[arg(long)]
+    channels: usize,
+    /// Rows and columns of the feature that are averaged into one value before quantisation; must divide its side.
+    /// The paper states none: 1.
+    #[arg(long, default_value_t = 1)]
+    pool: usize,
+    /// The attention's reduction: it has so many times fewer channels inside.
+    #[arg(long, default_value_t = 16)]
+    reduction: usize,
+    /// Channels inside the decoder.
+    #[arg(long, default_value_t = 256)]
+    width: usize,
+    /// Step 2: epochs of the attention.
+    #[arg(long, default_value_t = 3.0)]
+    attention_epochs: f64,
+    #[arg(long, default_value_t = 1e-2)]
+    attention_rate: f64,
+    /// Step 2: weight of the mean attention in the loss. Above 0, a channel must be of use to be let through, which
+    /// sets the channels apart.
+    #[arg(long, default_value_t = 1.0)]
+    sparsity: f64,
+}
+
+pub(crate) fn run(args: &TrainAecnnArgs) -> Result<()> {
+    let stop = Stop::install(args.common.minutes)?;
+    if train(args, stop)?.is_none() {
+        say!("stopped; the same command goes on from here");
+    }
+    Ok(())
+}
+
+/// Trains to the end. `None`: stopped before, to go on later.
+pub(super) fn train(args: &TrainAecnnArgs, stop: Stop) -> Result<Option<MethodResult>> {
+    let harness = Harness::open(&args.common, stop)?;
+    let split = args.common.split;
+    let feature = harness.feature_shape(split);
+    ensure!(
+        (1..=feature.channels).contains(&args.channels),
+        "--channels {} of {} are not possible",
+        args.channels,
+        feature.channels
+    );
+    ensure!(
+        args.pool > 0 && feature.height.is_multiple_of(args.pool),
+        "--pool {} does not divide the feature's side of {}",
+        args.pool,
+        feature.height
+    );
+    ensure!(
+        args.reduction > 0 && args.width > 0,
+        "--reduction and --width must be at least 1"
+    );
+    let Some((network, parts)) = harness.network(split)? else {
+        return Ok(None);
+    };
+    let Some(attention) = attention(&harness, args, &network, &parts)? else {
+        return Ok(None);
+    };
+    let mean = mean_attention(&harness, &attention, &parts.train)?;
+    let kept = highest(&mean, args.channels);
+    let codec = codec(&harness, args, &attention, &mean, &kept, &parts.train)?;
+    harness.train_codec(Method {
+        name: "aecnn",
+        split,
+        codec,
+        selection: Selection::Kept(kept),
+        network: &network,
+        parts: &parts,
+        setting: setting(args),
+    })
+}
+
+fn setting(args: &TrainAecnnArgs) -> Value {
+    json!({
+        "channels": args.channels,
+        "pool": args.pool,
+        "reduction": args.reduction,
+        "width": args.width,
+        "attention_epochs": args.attention_epochs,
+        "attention_rate": args.attention_rate,
+        "sparsity": args.sparsity,
+    })
+}
+
+#[derive(Module, Debug)]
+struct Attended {
+    attention: ChannelAttention,
+    tail: Tail,
+}
+
+/// Step 2: the attention's training.
+fn attention(
+    harness: &Harness,
+    args: &TrainAecnnArgs,
+    network: &ResNet50,
+    parts: &Parts,
+) -> Result<Option<ChannelAttention>> {
+    let split = args.common.split;
+    let tail = network.tail(split);
+    let config = json!({
+        "split": split,
+        "pack": harness.pack.digest,
+        "network": digest(&collect(network)?),
+        "seed": args.common.seed,
+        "batch": args.common.batch,
+        "balance": args.common.balance,
+        "reduction": args.reduction,
+        "epochs": args.attention_epochs,
+        "rate": args.attention_rate,
+        "sparsity": args.sparsity,
+    });
+    let folder = RunFolder::open(&args.common.out.join("attention"), &config)?;
+    let channels = parts.train.shape.channels;
+    let hidden = (channels / args.reduction).max(1);
+    let net = Attended {
+        attention: ChannelAttention::new(channels, hidden, &harness.tracked),
+        tail: tracked(tail),
+    };
+    let net = initialise(net, "attention", args.common.seed)?;
+    let order = harness.order(&parts.train.classes, args.common.batch, 3);
+    let settings = harness.settings(
+        "2 attention",
+        order.steps(args.attention_epochs),
+        args.attention_rate,
+        vec![Group::new("attention", 1.0)],
+    );
+    let run = Run::begin(folder.clone(), settings, net)?;
+    let outcome = run.train(&harness.stop, |step, net| {
+        let which: Vec<usize> = order.step(step).into_iter().map(|(_, at)| at).collect();
+        let (feature, classes) = parts.train.batch(&which, &harness.tracked);
+        let weights = net.attention.weights(feature.clone());
+        let logits = net.tail.forward(feature * weights.clone());
+        let mean = weights.mean();
+        let measures = vec![
+            ("accuracy", accuracy(&logits, &classes)),
+            (
+                "mean_attention",
+                f64::from(mean.clone().detach().try_into_scalar::<f32>()?),
+            ),
+        ];
+        let answers = cross_entropy(logits, targets(&classes, &harness.tracked));
+        Ok(Step {
+            loss: answers + mean * args.sparsity as f32,
+            samples: which.len(),
+            measures,
+        })
+    })?;
+    let Outcome::Done(net) = outcome else {
+        return Ok(None);
+    };
+    let features = &parts.validation;
+    let mut right = 0.0;
+    for which in features.batches(32) {
+        let (feature, classes) = features.batch(&which, &harness.device);
+        let logits = net.tail.forward(net.attention.forward(feature));
+        right += accuracy(&logits, &classes) * which.len() as f64;
+    }
+    let top1 = (features.len() > 0).then(|| right / features.len() as f64);
+    folder.write("result.json", &json!({ "validation_top1": top1 }))?;
+    say!("2 attention: validation top-1 {}", percent(top1));
+    Ok(Some(net.attention))
+}
+
+/// Each channel's attention, averaged over the training pictures.
+fn mean_attention(
+    harness: &Harness,
+    attention: &ChannelAttention,
+    features: &Features,
+) -> Result<Vec<f64>> {
+    let mut sums = vec![0.0; features.shape.channels];
+    for which in features.batches(64) {
+        let (feature, _) = features.batch(&which, &harness.device);
+        let weights = attention.weights(feature).try_into_vec_as::<f32>()?;
+        for row in weights.chunks(sums.len()) {
+            for (sum, weight) in sums.iter_mut().zip(row) {
+                *sum += f64::from(*weight);
+            }
+        }
+    }
+    let n = features.len().max(1) as f64;
+    Ok(sums.into_iter().map(|sum| sum / n).collect())
+}
+
+/// The `keep` highest channels, the highest first; equal ones by their number.
+fn highest(mean: &[f64], keep: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..mean.len()).collect();
+    order.sort_by(|a, b| mean[*b].total_cmp(&mean[*a]));
+    order.truncate(keep);
+    order
+}
+
+/// Step 3's codec before training: the trained attention cut down to the kept channels, a range that holds what it
+/// gives, and a decoder that passes the kept channels on and puts the mean in place of the others.
+fn codec(
+    harness: &Harness,
+    args: &TrainAecnnArgs,
+    attention: &ChannelAttention,
+    mean: &[f64],
+    kept: &[usize],
+    features: &Features,
+) -> Result<ChannelCodec> {
+    let feature = features.shape;
+    let hidden = (feature.channels / args.reduction).max(1);
+    let codec = ChannelCodec::new(
+        ChannelCodecConfig {
+            feature,
+            channels: kept.len(),
+            attention: hidden,
+            pool: args.pool,
+            width: args.width,
+        },
+        &harness.tracked,
+    );
+    let codec = initialise(codec, "", args.common.seed)?;
+    let mut values = cut_attention(&collect(attention)?, kept, hidden, feature.channels)?;
+    let detail = values_of(&collect(&codec)?, "output.weight")?;
+    // The hidden path starts almost silent beside the linear one.
+    let detail: Vec<f32> = detail.into_iter().map(|value| 0.1 * value).collect();
+    let shape = [feature.channels, args.width, 1, 1];
+    values.insert("output.weight".to_owned(), TensorData::new(detail, shape));
+
+    let mut linear = vec![0.0f32; feature.channels * kept.len()];
+    for (at, channel) in kept.iter().enumerate() {
+        linear[channel * kept.len() + at] = mean[*channel].max(0.05).recip() as f32;
+    }
+    let sample: Vec<usize> = (0..features.len().min(CALIBRATION))
+        .map(|at| at * features.len() / features.len().min(CALIBRATION))
+        .collect();
+    let (batch, _) = features.batch(&sample, &harness.device);
+    let means = batch.clone().mean_dim(0).mean_dim(2).mean_dim(3);
+    let mut bias = means.try_into_vec_as::<f32>()?;
+    for channel in kept {
+        bias[*channel] = 0.0;
+    }
+    let shape = [feature.channels, kept.len(), 1, 1];
+    values.insert("linear.weight".to_owned(), TensorData::new(linear, shape));
+    values.insert(
+        "linear.bias".to_owned(),
+        TensorData::new(bias, [feature.channels]),
+    );
+
+    let codec = restore(codec, values)?;
+    let input = batch.select(1, indices(kept, &harness.device));
+    let mut scaled = codec.valid().scaled(input).try_into_vec_as::<f32>()?;
+    scaled.sort_by(f32::total_cmp);
+    let at = (RANGE_QUANTILE * (scaled.len() - 1) as f64) as usize;
+    let range = scaled.get(at).copied().unwrap_or(1.0).max(1e-3);
+    let range = TensorData::new(vec![range], [1]);
+    restore(codec, [("range".to_owned(), range)].into())
+}
+
+/// The attention's parameters for the kept channels only, by their names in the codec.
+fn cut_attention(whole: &Named, kept: &[usize], hidden: usize, channels: usize) -> Result<Named> {
+    let pick = |row: &[f32]| -> Vec<f32> { kept.iter().map(|channel| row[*channel]).collect() };
+    let squeeze = values_of(whole, "squeeze.weight")?;
+    let squeeze: Vec<f32> = squeeze.chunks(channels).flat_map(pick).collect();
+    let excite = values_of(whole, "excite.weight")?;
+    let excite: Vec<f32> = kept
+        .iter()
+        .flat_map(|channel| excite[channel * hidden..][..hidden].to_vec())
+        .collect();
+    let bias = pick(&values_of(whole, "excite.bias")?);
+    let inner = whole
+        .get("squeeze.bias")
+        .context("the attention has no inner bias")?;
+    let k = kept.len();
+    Ok([
+        (
+            "squeeze.weight",
+            TensorData::new(squeeze, [hidden, k, 1, 1]),
+        ),
+        ("squeeze.bias", inner.clone()),
+        ("excite.weight", TensorData::new(excite, [k, hidden, 1, 1])),
+        ("excite.bias", TensorData::new(bias, [k])),
+    ]
+    .into_iter()
+    .map(|(name, data)| (format!("attention.{name}"), data))
+    .collect())
+}

@@ -1,0 +1,299 @@
+//! What every learned method shares: arguments, data, the network, its features.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use aecnn::digest::sha256_hex_of;
+use aecnn::resnet::trainable::ResNet50;
+use aecnn::{FeatureShape, Split};
+use anyhow::{Context, Result, bail, ensure};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use clap::Args;
+use rayon::prelude::*;
+
+use super::features::Features;
+use crate::data::{Order, Pack, Part, View, input, view};
+use crate::model::ModelFolder;
+use crate::progress::bar;
+use crate::train::{Backend, Group, Named, Settings, Stop, collect};
+
+/// Pictures that go through the network at once where nothing learns.
+const BATCH: usize = 16;
+
+/// What every method needs.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct CommonArgs {
+    /// Pictures: a pack that `trainer pack` wrote.
+    #[arg(long)]
+    pub(super) pack: PathBuf,
+    /// The model folder with the pretrained ResNet-50.
+    #[arg(long, default_value = "models/resnet50-imagenet")]
+    pub(super) model: PathBuf,
+    /// Where the network is cut: stem, stage1, stage2, stage3 or stage4.
+    #[arg(long)]
+    pub(super) split: Split,
+    /// The run's folder: each step leaves a checkpoint, a log and its accuracy there. The same command goes on
+    /// where it stopped.
+    #[arg(long)]
+    pub(super) out: PathBuf,
+    /// The folder of step 1, the network on this data set; share it between runs. Default: `network` in --out.
+    #[arg(long)]
+    pub(super) network: Option<PathBuf>,
+    /// Folder for the features of frozen fronts; share it between runs. Default: `cache` in --out.
+    #[arg(long)]
+    pub(super) cache: Option<PathBuf>,
+    #[arg(long, value_enum, default_value_t = Backend::Flex)]
+    pub(super) backend: Backend,
+    #[arg(long, default_value_t = 1)]
+    pub(super) seed: u64,
+    /// Pictures in a step.
+    #[arg(long, default_value_t = 32)]
+    pub(super) batch: usize,
+    /// Stop after so many minutes, with a checkpoint.
+    #[arg(long)]
+    pub(super) minutes: Option<f64>,
+    #[arg(long, default_value_t = 5.0)]
+    pub(super) checkpoint_minutes: f64,
+    /// See every class equally often, however many pictures it has.
+    #[arg(long)]
+    pub(super) balance: bool,
+    #[command(flatten)]
+    pub(super) network_args: super::network::NetworkArgs,
+    #[command(flatten)]
+    pub(super) codec: super::codec::CodecArgs,
+    /// Also write the final result here.
+    #[arg(long)]
+    pub(super) json: Option<PathBuf>,
+}
+
+/// The data, the devices and the time.
+pub(super) struct Harness {
+    pub(super) args: CommonArgs,
+    pub(super) model: ModelFolder,
+    pub(super) pack: Arc<Pack>,
+    /// Where things are evaluated.
+    pub(super) device: Device,
+    /// The same with automatic differentiation.
+    pub(super) tracked: Device,
+    pub(super) stop: Stop,
+}
+
+/// Features of the three parts.
+pub(super) struct Parts {
+    pub(super) train: Features,
+    pub(super) validation: Features,
+    pub(super) test: Features,
+}
+
+impl Harness {
+    pub(super) fn open(args: &CommonArgs, stop: Stop) -> Result<Self> {
+        ensure!(args.batch > 0, "--batch must be at least 1");
+        let pack = Pack::open(&args.pack)?;
+        ensure!(
+            !pack.of(Part::Train).is_empty() && !pack.of(Part::Test).is_empty(),
+            "{} needs pictures to train and to test",
+            args.pack.display()
+        );
+        let device = args.backend.device();
+        Ok(Self {
+            model: ModelFolder::open(&args.model)?,
+            pack: Arc::new(pack),
+            tracked: device.clone().autodiff(),
+            device,
+            stop,
+            args: args.clone(),
+        })
+    }
+
+    pub(super) fn feature_shape(&self, split: Split) -> FeatureShape {
+        self.model.manifest.variant.feature_shape(split)
+    }
+
+    pub(super) fn classes(&self) -> usize {
+        self.pack.classes.len()
+    }
+
+    /// The order of training over so many samples. `salt` sets the steps' orders apart.
+    pub(super) fn order(&self, classes: &[usize], batch: usize, salt: u64) -> Order {
+        Order {
+            seed: self.args.seed ^ (salt << 32),
+            samples: classes.len(),
+            batch: batch.min(classes.len()),
+            weights: self.args.balance.then(|| crate::data::balanced(classes)),
+        }
+    }
+
+    /// Settings of a run of so many steps.
+    pub(super) fn settings(
+        &self,
+        name: &'static str,
+        steps: u64,
+        rate: f64,
+        groups: Vec<Group>,
+    ) -> Settings {
+        Settings {
+            name,
+            steps,
+            rate,
+            warm_up: (steps / 20).min(100),
+            groups,
+            checkpoint_every: Duration::from_secs_f64(60.0 * self.args.checkpoint_minutes.max(0.0)),
+            log_every: (steps / 50).clamp(1, 20),
+        }
+    }
+
+    /// The features of all parts at `split`.
+    pub(super) fn features(&self, network: &ResNet50, split: Split) -> Result<Option<Parts>> {
+        let of = |part| self.features_of(network, split, part);
+        let (Some(train), Some(validation), Some(test)) =
+            (of(Part::Train)?, of(Part::Validation)?, of(Part::Test)?)
+        else {
+            return Ok(None);
+        };
+        Ok(Some(Parts {
+            train,
+            validation,
+            test,
+        }))
+    }
+
+    /// The features of one part at `split`, from the cache where they are there. `None`: time is up.
+    fn features_of(
+        &self,
+        network: &ResNet50,
+        split: Split,
+        part: Part,
+    ) -> Result<Option<Features>> {
+        let pictures = self.pack.of(part);
+        let classes: Vec<usize> = pictures
+            .iter()
+            .map(|at| self.pack.pictures[*at].class)
+            .collect();
+        let shape = self.feature_shape(split);
+        let folder = self.cache_folder();
+        std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+        let path = self.cache_file(&folder, network, split, part)?;
+        if let Some(features) = Features::load(&path, shape, classes.clone())? {
+            return Ok(Some(features));
+        }
+        // The nearest features in front of these, else the pictures.
+        let mut nearest = None;
+        for earlier in Split::ALL.into_iter().filter(|s| *s < split).rev() {
+            let file = self.cache_file(&folder, network, earlier, part)?;
+            let shape = self.feature_shape(earlier);
+            if let Some(features) = Features::load(&file, shape, classes.clone())? {
+                nearest = Some((earlier, features));
+                break;
+            }
+        }
+        let front = network.front(split);
+        let mut features = Features::new(shape);
+        let progress = bar(pictures.len(), "features");
+        let all: Vec<usize> = (0..pictures.len()).collect();
+        for batch in all.chunks(BATCH) {
+            if self.stop.now() {
+                progress.finish_and_clear();
+                return Ok(None);
+            }
+            let feature = match &nearest {
+                Some((from, earlier)) => {
+                    front.forward_from(*from, earlier.batch(batch, &self.device).0)
+                }
+                None => {
+                    let pixels = self.centre(batch.iter().map(|at| pictures[*at]))?;
+                    front.forward(self.input(&pixels, &self.device))
+                }
+            };
+            let classes: Vec<usize> = batch.iter().map(|at| classes[*at]).collect();
+            features.push(feature, &classes)?;
+            progress.inc(batch.len() as u64);
+        }
+        progress.finish_and_clear();
+        features.save(&path)?;
+        Ok(Some(features))
+    }
+
+    fn centre(&self, pictures: impl Iterator<Item = usize>) -> Result<Vec<Vec<u8>>> {
+        let seen = View::Centre(self.model.manifest.preprocessing.clone());
+        let pictures: Vec<usize> = pictures.collect();
+        pictures
+            .par_iter()
+            .map(|at| view(&self.pack, *at, 0, &seen))
+            .collect()
+    }
+
+    /// Pixels as the network's input.
+    pub(super) fn input(&self, pixels: &[Vec<u8>], device: &Device) -> Tensor<4> {
+        let pixels = pixels.iter().map(Vec::as_slice);
+        input(pixels, &self.model.manifest.preprocessing, device)
+    }
+
+    /// The centres of some pictures of a part (numbers within it) as the network's input, on the plain device.
+    pub(super) fn pictures(&self, part: Part, which: &[usize]) -> Result<Tensor<4>> {
+        let all = self.pack.of(part);
+        let pixels = self.centre(which.iter().map(|at| all[*at]))?;
+        Ok(self.input(&pixels, &self.device))
+    }
+
+    fn cache_folder(&self) -> PathBuf {
+        let default = || self.args.out.join("cache");
+        self.args.cache.clone().unwrap_or_else(default)
+    }
+
+    /// A name that follows from the pictures and the weights in front of the split.
+    fn cache_file(
+        &self,
+        folder: &Path,
+        network: &ResNet50,
+        split: Split,
+        part: Part,
+    ) -> Result<PathBuf> {
+        let weights = digest(&collect(&network.front(split))?);
+        let crop = format!("{:?}", self.model.manifest.preprocessing);
+        let pieces = [
+            self.pack.digest.as_bytes(),
+            weights.as_bytes(),
+            crop.as_bytes(),
+        ];
+        let key = sha256_hex_of(pieces);
+        let part = match part {
+            Part::Train => "train",
+            Part::Validation => "validation",
+            Part::Test => "test",
+        };
+        Ok(folder.join(format!("{split}-{part}-{}.f16", &key[..16])))
+    }
+}
+
+/// The digest of parameters.
+pub(super) fn digest(values: &Named) -> String {
+    let bytes: Vec<Vec<u8>> = values
+        .iter()
+        .map(|(name, data)| {
+            let mut bytes = name.as_bytes().to_vec();
+            bytes.extend(data.iter::<f32>().flat_map(f32::to_le_bytes));
+            bytes
+        })
+        .collect();
+    sha256_hex_of(bytes.iter().map(Vec::as_slice))
+}
+
+/// The parameter called `name`.
+pub(super) fn values_of(values: &Named, name: &str) -> Result<Vec<f32>> {
+    let Some(data) = values.get(name) else {
+        bail!("there is no parameter `{name}`");
+    };
+    Ok(data.iter::<f32>().collect())
+}
+
+/// A module from evaluation back to the device with automatic differentiation.
+pub(super) fn tracked<M: Module>(module: M) -> M {
+    module.train()
+}
+
+/// The next batch of training.
+pub(super) fn next(batches: &mut crate::data::Batches) -> Result<crate::data::Batch> {
+    batches.next().context("the decoding thread ended early")?
+}

@@ -1,0 +1,34 @@
+//! Where the arithmetic runs.
+
+use burn::tensor::Device;
+use clap::ValueEnum;
+
+/// Where the arithmetic runs. The graphics backends are cargo features of the same names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Backend {
+    /// The CPU: pure Rust with SIMD on all cores.
+    Flex,
+    /// A GPU through whatever graphics interface the system offers.
+    #[cfg(feature = "wgpu")]
+    Wgpu,
+    /// A GPU through Vulkan.
+    #[cfg(feature = "vulkan")]
+    Vulkan,
+    /// An NVIDIA GPU through CUDA.
+    #[cfg(feature = "cuda")]
+    Cuda,
+}
+
+impl Backend {
+    pub(crate) fn device(self) -> Device {
+        match self {
+            Self::Flex => Device::flex(),
+            #[cfg(feature = "wgpu")]
+            Self::Wgpu => Device::wgpu(burn::tensor::DeviceKind::DefaultDevice),
+            #[cfg(feature = "vulkan")]
+            Self::Vulkan => Device::vulkan(burn::tensor::DeviceKind::DefaultDevice),
+            #[cfg(feature = "cuda")]
+            Self::Cuda => Device::cuda(0),
+        }
+    }
+}
