@@ -77,6 +77,9 @@ impl Conv {
         let reach = kernel / 2;
         assert!(input.pad >= reach, "a border of {}", input.pad);
         assert_eq!(input.channels, channels_in, "channels");
+        if let Some((add, _)) = after.add {
+            assert_eq!(add.channels, channels_out, "channels of what is added");
+        }
         let size = |length: usize| (length + 2 * reach - kernel) / stride + 1;
         let shape = [
             input.pictures,

@@ -131,3 +131,67 @@ impl Convolve<'_> {
 fn vectors<S: Simd>(values: &[f32]) -> &[[S::f32s; VECTORS]] {
     S::as_simd_f32s(values).0.as_chunks().0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A kernel of 2 rows that read 3 values each, at 8 pixels of a row of 30 values; 64 output
+    /// channels, packed for `S`. The same whole numbers for each `S`, so sums are exact.
+    fn convolve<S: Simd>(simd: S) -> Vec<f32> {
+        const CHANNELS: usize = 64;
+        let panel = VECTORS * S::F32_LANES;
+        let weight = |channel: usize, read: usize| ((channel * 7 + read * 3) % 11) as f32 - 5.0;
+        let panels: Vec<f32> = (0..CHANNELS / panel)
+            .flat_map(|index| (0..6).map(move |read| (index, read)))
+            .flat_map(|(index, read)| {
+                (0..panel).map(move |lane| weight(index * panel + lane, read))
+            })
+            .collect();
+        let values = |length: usize| (0..length).map(|i| (i % 13) as f32).collect::<Vec<_>>();
+        let pixels: Vec<Pixel> = (0..8)
+            .map(|i| Pixel {
+                input: 3 * i,
+                residual: CHANNELS * (7 - i),
+                output: CHANNELS * i,
+            })
+            .collect();
+        let mut output = vec![0.0; 8 * CHANNELS];
+        Convolve {
+            input: &values(60),
+            rows: 2,
+            row_step: 30,
+            row_length: 3,
+            panels: &panels,
+            bias: &values(CHANNELS),
+            residual: Some(&values(8 * CHANNELS)),
+            relu: true,
+            pixels: &pixels,
+            output: &mut output,
+        }
+        .with_simd(simd);
+        output
+    }
+
+    #[test]
+    fn instruction_sets_agree() {
+        struct Best;
+        impl WithSimd for Best {
+            type Output = Vec<f32>;
+            #[inline(always)]
+            fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
+                convolve(simd)
+            }
+        }
+        let scalar = convolve(pulp::Scalar);
+        assert!(
+            scalar.contains(&0.0) && scalar.iter().any(|v| *v > 50.0),
+            "{scalar:?}"
+        );
+        assert_eq!(crate::arch::dispatch(Best), scalar);
+        #[cfg(target_arch = "x86_64")]
+        if let Some(simd) = pulp::x86::V3::try_new() {
+            assert_eq!(Simd::vectorize(simd, Best), scalar);
+        }
+    }
+}
