@@ -1,6 +1,6 @@
 //! What every learned method shares: arguments, data, the network, its features.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -146,7 +146,8 @@ impl Harness {
 
     /// The features of all parts at `split`.
     pub(super) fn features(&self, network: &ResNet50, split: Split) -> Result<Option<Parts>> {
-        let of = |part| self.features_of(network, split, part);
+        let keys = self.cache_keys(network, split)?;
+        let of = |part| self.features_of(network, split, part, &keys);
         let (Some(train), Some(validation), Some(test)) =
             (of(Part::Train)?, of(Part::Validation)?, of(Part::Test)?)
         else {
@@ -165,6 +166,7 @@ impl Harness {
         network: &ResNet50,
         split: Split,
         part: Part,
+        keys: &[(Split, String)],
     ) -> Result<Option<Features>> {
         let pictures = self.pack.of(part);
         let classes: Vec<usize> = pictures
@@ -174,20 +176,27 @@ impl Harness {
         let shape = self.feature_shape(split);
         let folder = self.cache_folder();
         std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-        let path = self.cache_file(&folder, network, split, part)?;
-        if let Some(features) = Features::load(&path, shape, classes.clone())? {
-            return Ok(Some(features));
-        }
-        // The nearest features in front of these, else the pictures.
+        let file = |split: Split, key: &str| {
+            let part = match part {
+                Part::Train => "train",
+                Part::Validation => "validation",
+                Part::Test => "test",
+            };
+            folder.join(format!("{split}-{part}-{key}.f16"))
+        };
+        // The deepest features that are there; without any, the pictures.
         let mut nearest = None;
-        for earlier in Split::ALL.into_iter().filter(|s| *s < split).rev() {
-            let file = self.cache_file(&folder, network, earlier, part)?;
-            let shape = self.feature_shape(earlier);
-            if let Some(features) = Features::load(&file, shape, classes.clone())? {
-                nearest = Some((earlier, features));
+        for (at, key) in keys.iter().rev() {
+            let shape = self.feature_shape(*at);
+            if let Some(features) = Features::load(&file(*at, key), shape, classes.clone())? {
+                nearest = Some((*at, features));
                 break;
             }
         }
+        let nearest = match nearest {
+            Some((at, features)) if at == split => return Ok(Some(features)),
+            nearest => nearest,
+        };
         let front = network.front(split);
         let mut features = Features::new(shape);
         let progress = bar(pictures.len(), "features");
@@ -211,7 +220,9 @@ impl Harness {
             progress.inc(batch.len() as u64);
         }
         progress.finish_and_clear();
-        features.save(&path)?;
+        if let Some((at, key)) = keys.last() {
+            features.save(&file(*at, key))?;
+        }
         Ok(Some(features))
     }
 
@@ -242,42 +253,29 @@ impl Harness {
         self.args.cache.clone().unwrap_or_else(default)
     }
 
-    /// A name that follows from the pictures and the weights in front of the split.
-    fn cache_file(
-        &self,
-        folder: &Path,
-        network: &ResNet50,
-        split: Split,
-        part: Part,
-    ) -> Result<PathBuf> {
-        let weights = digest(&collect(&network.front(split))?);
+    /// The splits up to this one, each with a key that follows from the pictures and the weights in front of it.
+    fn cache_keys(&self, network: &ResNet50, split: Split) -> Result<Vec<(Split, String)>> {
         let crop = format!("{:?}", self.model.manifest.preprocessing);
-        let pieces = [
-            self.pack.digest.as_bytes(),
-            weights.as_bytes(),
-            crop.as_bytes(),
-        ];
-        let key = sha256_hex_of(pieces);
-        let part = match part {
-            Part::Train => "train",
-            Part::Validation => "validation",
-            Part::Test => "test",
-        };
-        Ok(folder.join(format!("{split}-{part}-{}.f16", &key[..16])))
+        Split::ALL
+            .into_iter()
+            .filter(|at| *at <= split)
+            .map(|at| {
+                let weights = digest(&collect(&network.front(at))?);
+                let pieces = [&self.pack.digest, &weights, &crop].map(String::as_bytes);
+                let key = sha256_hex_of(pieces);
+                Ok((at, key[..16].to_owned()))
+            })
+            .collect()
     }
 }
 
 /// The digest of parameters.
 pub(super) fn digest(values: &Named) -> String {
-    let bytes: Vec<Vec<u8>> = values
-        .iter()
-        .map(|(name, data)| {
-            let mut bytes = name.as_bytes().to_vec();
-            bytes.extend(data.iter::<f32>().flat_map(f32::to_le_bytes));
-            bytes
-        })
-        .collect();
-    sha256_hex_of(bytes.iter().map(Vec::as_slice))
+    sha256_hex_of(
+        values
+            .iter()
+            .flat_map(|(name, data)| [name.as_bytes(), data.as_bytes()]),
+    )
 }
 
 /// The parameter called `name`.
