@@ -66,6 +66,10 @@ pub(crate) struct FitKltArgs {
     /// Random directions of the answer a picture.
     #[arg(long, default_value_t = 1)]
     probes: usize,
+    /// Softens the answer whose sensitivity is taken: 1 asks what changes the probabilities, much more
+    /// asks what changes any logit.
+    #[arg(long, default_value_t = 2.0)]
+    temperature: f64,
     /// Regularisation of the sensitivity, as a share of its mean eigenvalue.
     #[arg(long, default_value_t = 0.01)]
     ridge: f64,

@@ -196,7 +196,7 @@ impl Statistics {
             if seen < args.gradients {
                 for _ in 0..args.probes {
                     let feature = Tensor::from_inner(feature.clone()).require_grad();
-                    let answer = probe(tail.forward(feature.clone()), &tracked);
+                    let answer = probe(tail.forward(feature.clone()), args.temperature, &tracked);
                     let gradients = answer.backward();
                     let Some(gradient) = feature.grad(&gradients) else {
                         anyhow::bail!("the network gave no gradient for its feature");
@@ -247,11 +247,11 @@ impl Statistics {
 /// `sum(r * sqrt(p) * (z - sum(p * z)))` with respect to the logits `z` has the covariance
 /// `diag(p) - p p^T`: the Fisher information of the answer. An error in the feature then costs
 /// what it moves the answer by (Kullback-Leibler divergence), to second order. The probabilities
-/// are those at temperature 2: where the network is sure of itself, the plain ones would say that
+/// are softened by `temperature`: where the network is sure of itself, the plain ones would say that
 /// nothing matters.
-fn probe(logits: Tensor<2>, device: &Device) -> Tensor<1> {
+fn probe(logits: Tensor<2>, temperature: f64, device: &Device) -> Tensor<1> {
     let n = logits.dims()[0];
-    let p = softmax(logits.clone().detach() / 2.0, 1);
+    let p = softmax(logits.clone().detach() / temperature, 1);
     let centred = logits.clone() - (p.clone() * logits).sum_dim(1);
     let direction = Tensor::<2>::random([n, CLASSES], Distribution::Normal(0.0, 1.0), device);
     (direction * p.sqrt() * centred).sum()
