@@ -181,7 +181,7 @@ fn a_front_without_some_channels_gives_the_others_as_they_were() {
         let kept = Tensor::from_data(TensorData::new(channels.to_vec(), [3]), &device);
         let whole = network.front(split).forward(input.clone());
         let expected = whole.select(1, kept.clone());
-        let pruned = network.front(split).keeping(kept).forward(input.clone());
+        let pruned = network.front(split).keeping(&kept).forward(input.clone());
         let difference = (expected - pruned).abs().max().into_scalar::<f32>();
         assert!(difference < 1e-3, "{split}: {difference}");
     }

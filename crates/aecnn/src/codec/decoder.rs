@@ -65,14 +65,14 @@ impl Decoder {
         let n = steps.len();
         self.forward(
             Tensor::from_data(TensorData::new(latents, [n, k, rows, columns]), device),
-            Tensor::from_data(TensorData::new(steps, [n, 1, 1, 1]), device),
+            &Tensor::from_data(TensorData::new(steps, [n, 1, 1, 1]), device),
         )
     }
 
     /// A dequantised latent `[n, k, h, w]` and steps `[n, 1, 1, 1]` to the feature
     /// `[n, channels, height, width]`.
     #[must_use]
-    pub fn forward(&self, latent: Tensor<4>, steps: Tensor<4>) -> Tensor<4> {
+    pub fn forward(&self, latent: Tensor<4>, steps: &Tensor<4>) -> Tensor<4> {
         let latent = match &self.refine {
             Some(refine) => refine.forward(latent, steps),
             None => latent,

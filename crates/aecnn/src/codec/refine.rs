@@ -51,22 +51,22 @@ impl Refine {
     /// A dequantised latent `[n, k, rows, columns]` and the step of each picture `[n, 1, 1, 1]` to
     /// a better latent.
     #[must_use]
-    pub fn forward(&self, latent: Tensor<4>, step: Tensor<4>) -> Tensor<4> {
+    pub fn forward(&self, latent: Tensor<4>, step: &Tensor<4>) -> Tensor<4> {
         let [_, k, _, _] = latent.dims();
         let scale = self.scale.val().reshape([1, k, 1, 1]);
         self.blocks.iter().fold(latent, |latent, block| {
-            let more = block.forward(latent.clone() * scale.clone(), step.clone());
+            let more = block.forward(latent.clone() * scale.clone(), step);
             latent + more * step.clone()
         })
     }
 }
 
 impl Block {
-    fn forward(&self, latent: Tensor<4>, step: Tensor<4>) -> Tensor<4> {
+    fn forward(&self, latent: Tensor<4>, step: &Tensor<4>) -> Tensor<4> {
         let pooled: Tensor<2> = latent.clone().flatten::<3>(2, 3).mean_dim(2).squeeze_dim(2);
         let context = self.context.forward(pooled);
         let [n, hidden] = context.dims();
-        let rate = step.log() * self.step.val().reshape([1, hidden, 1, 1]);
+        let rate = step.clone().log() * self.step.val().reshape([1, hidden, 1, 1]);
         let x = self.expand.forward(latent) + context.reshape([n, hidden, 1, 1]) + rate;
         let x = relu(self.spatial.forward(relu(x)));
         self.project.forward(x)

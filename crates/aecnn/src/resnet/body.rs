@@ -14,7 +14,7 @@ use crate::weights::{Weights, WeightsError};
 #[derive(Debug, Clone)]
 pub(super) enum Body {
     /// By burn's operations, on any device.
-    Tensors(tensors::Layers),
+    Tensors(Box<tensors::Layers>),
     /// By kernels for the processor.
     #[cfg(feature = "cpu")]
     Kernels(kernels::Layers),
@@ -33,13 +33,14 @@ impl Body {
         if kernels::serve(device) {
             return kernels::Layers::load(stem, stages, variant, weights).map(Self::Kernels);
         }
-        tensors::Layers::load(stem, stages, variant, weights, device).map(Self::Tensors)
+        let layers = tensors::Layers::load(stem, stages, variant, weights, device)?;
+        Ok(Self::Tensors(Box::new(layers)))
     }
 
     /// The stem and the first `stages` stages.
     pub(super) fn front(&self, stages: usize) -> Self {
         match self {
-            Self::Tensors(layers) => Self::Tensors(layers.front(stages)),
+            Self::Tensors(layers) => Self::Tensors(Box::new(layers.front(stages))),
             #[cfg(feature = "cpu")]
             Self::Kernels(layers) => Self::Kernels(layers.front(stages)),
         }
@@ -48,7 +49,7 @@ impl Body {
     /// The stages behind the first `stages`.
     pub(super) fn tail(&self, stages: usize) -> Self {
         match self {
-            Self::Tensors(layers) => Self::Tensors(layers.tail(stages)),
+            Self::Tensors(layers) => Self::Tensors(Box::new(layers.tail(stages))),
             #[cfg(feature = "cpu")]
             Self::Kernels(layers) => Self::Kernels(layers.tail(stages)),
         }

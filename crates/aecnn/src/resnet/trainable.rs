@@ -32,10 +32,10 @@ impl Front {
     /// The front with these of its output channels only, in this order. The filters that produce the others are
     /// gone, and their work with them.
     #[must_use]
-    pub fn keeping(mut self, channels: Tensor<1, Int>) -> Self {
+    pub fn keeping(mut self, channels: &Tensor<1, Int>) -> Self {
         match self.stages.pop() {
-            Some(last) => self.stages.push(last.keeping(&channels)),
-            None => self.stem = self.stem.keeping(&channels),
+            Some(last) => self.stages.push(last.keeping(channels)),
+            None => self.stem = self.stem.keeping(channels),
         }
         self
     }

@@ -90,7 +90,7 @@ impl Selection {
     fn front(&self, front: Front, device: &burn::tensor::Device) -> Front {
         match self {
             Self::All => front,
-            Self::Kept(channels) => front.keeping(indices(channels, device)),
+            Self::Kept(channels) => front.keeping(&indices(channels, device)),
         }
     }
 }

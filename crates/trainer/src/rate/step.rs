@@ -79,7 +79,7 @@ pub(super) fn forward(
     let feature = trainer
         .codec
         .decoder
-        .forward(through * step.clone() * kept.clone(), step);
+        .forward(through * step.clone() * kept.clone(), &step);
     let answer = log_softmax(tail.forward(feature), 1);
     let wanted = Tensor::<2>::from_inner(wanted);
     let divergence: Tensor<1> = (wanted.clone().exp() * (wanted - answer))
