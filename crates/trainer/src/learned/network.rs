@@ -14,7 +14,7 @@ use super::harness::{Harness, Parts, digest};
 use super::loss::{accuracy, cross_entropy, targets};
 use crate::data::{Batches, Part, View};
 use crate::say;
-use crate::train::{Group, Outcome, Run, RunFolder, Step, collect, initialise, restore};
+use crate::train::{Group, Outcome, Run, RunFolder, Step, collect, restore};
 
 /// Rows of pooled features in a step of the classifier.
 const HEAD_BATCH: usize = 128;
@@ -143,9 +143,13 @@ impl Harness {
         let head = Head {
             head: LinearConfig::new(2048, self.classes()).init(&self.tracked),
         };
-        let zero = TensorData::zeros::<f32, _>([self.classes()]);
-        let head = restore(head, [("head.bias".to_owned(), zero)].into())?;
-        let head = initialise(head, "", self.args.seed)?;
+        // The classifier alone is a convex problem: zero is as good a start as any.
+        let zero = |shape: &[usize]| TensorData::zeros::<f32, _>(shape.to_vec());
+        let zeros = [
+            ("head.weight".to_owned(), zero(&[2048, self.classes()])),
+            ("head.bias".to_owned(), zero(&[self.classes()])),
+        ];
+        let head = restore(head, zeros.into())?;
         let order = self.order(&deep.classes, HEAD_BATCH, 1);
         let steps = order.steps(args.head_epochs);
         let settings = self.settings(

@@ -92,7 +92,7 @@ fn parse(words: &str) -> Command {
 fn shared(out: &Path) -> String {
     let (folder, pack) = data();
     format!(
-        "--pack {} --model {MODEL} --out {} --network {} --cache {} --batch 8 --head-epochs 30 --head-rate 0.003",
+        "--pack {} --model {MODEL} --out {} --network {} --cache {} --batch 8 --head-epochs 100 --head-rate 0.003",
         pack.display(),
         out.display(),
         out.join("network").display(),

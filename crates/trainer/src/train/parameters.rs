@@ -77,7 +77,11 @@ pub(crate) fn initialise<M: Module>(module: M, prefix: &str, seed: u64) -> Resul
         .map(|(at, (name, data))| {
             let shape: Vec<usize> = data.shape().to_vec();
             let mut random = Random::of(&[seed, at as u64]);
-            let inputs: usize = shape[1..].iter().product();
+            // A matrix is stored as `[in, out]`, a kernel as `[out, in, height, width]`.
+            let inputs: usize = match shape[..] {
+                [inputs, _] => inputs,
+                _ => shape[1..].iter().product(),
+            };
             let deviation = (2.0 / inputs as f64).sqrt();
             let values: Vec<f32> = (0..shape.iter().product())
                 .map(|_| (random.normal() * deviation) as f32)
