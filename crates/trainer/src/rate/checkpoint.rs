@@ -83,7 +83,7 @@ pub(super) fn resume(run: &Path, trainer: &mut Trainer, device: &Device) -> Resu
     let path = checkpoint.join(OPTIMIZER);
     let record =
         OptimizerRecord::load(&path).with_context(|| format!("reading {}", path.display()))?;
-    trainer.codec = codec.to_device(device);
+    trainer.codec = codec.to_device(device).trainable();
     trainer.optimizer = trainer.optimizer.clone().load_record(record);
     trainer.prior = state.prior;
     trainer.step = state.step;

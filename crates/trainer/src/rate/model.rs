@@ -61,7 +61,12 @@ impl RateCodec {
             encoder: Encoder::new(&codec, device)?,
             decoder: Decoder::new(&codec, device)?,
         };
-        Ok(module.map(&mut Trainable))
+        Ok(module.trainable())
+    }
+
+    /// The same, with gradients wanted of every parameter.
+    pub(super) fn trainable(self) -> Self {
+        self.map(&mut Trainable)
     }
 
     /// The trained maps and networks, `start` giving shapes and sizes.
