@@ -102,6 +102,8 @@ async function load(codec, rate) {
     tell({ type: 'ready', codec: codec.name, rate, warmUpMs: null, wireBytes: wireBytes() });
     return;
   }
+  // Said before hanging up: the page then knows that it was this side that closed the connection.
+  tell({ type: 'progress', label: 'Asking for the weights', share: null, detail: '' });
   drop();
   loading.disconnect();
   loaded = null;
