@@ -31,7 +31,7 @@ export function showControls(model, choose) {
   options.replaceChildren(...model.codecs.map((entry) => {
     const input = make('input', { type: 'radio', name: 'codec', value: entry.name });
     input.addEventListener('change', () => onChoose(entry, nearestRate(entry)));
-    const title = several ? `${splitName(entry.split)} · ${entry.method}` : splitName(entry.split);
+    const title = several ? `${splitName(entry.split)} · ${entry.method.toUpperCase()}` : splitName(entry.split);
     return make('label', { 'data-split': entry.split }, input, title, make('small', {}, size(downloadBytes(model, entry))));
   }));
   rate.addEventListener('input', () => describeRate());
