@@ -7,6 +7,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::CodecError;
 use super::network::Network;
+use crate::resnet::pool;
 
 /// The mean of each feature channel through two fully connected layers.
 #[derive(Module, Debug)]
@@ -33,8 +34,8 @@ impl Attention {
     /// channel matters less in this picture than in most.
     #[must_use]
     pub fn forward(&self, feature: Tensor<4>) -> Tensor<4> {
-        let pooled: Tensor<2> = feature.flatten::<3>(2, 3).mean_dim(2).squeeze_dim(2);
-        let gates = sigmoid(self.expand.forward(relu(self.reduce.forward(pooled)))) * 2.0;
+        let hidden = relu(self.reduce.forward(pool(feature)));
+        let gates = sigmoid(self.expand.forward(hidden)) * 2.0;
         let [n, k] = gates.dims();
         gates.reshape([n, k, 1, 1])
     }

@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::CodecError;
 use super::network::Network;
+use crate::resnet::pool;
 
 /// Residual blocks on the dequantised latent. A block sees all channels at a position, their mean over
 /// the picture, its eight neighbours and the quantiser's step, and adds a share of the step.
@@ -63,8 +64,7 @@ impl Refine {
 
 impl Block {
     fn forward(&self, latent: Tensor<4>, step: &Tensor<4>) -> Tensor<4> {
-        let pooled: Tensor<2> = latent.clone().flatten::<3>(2, 3).mean_dim(2).squeeze_dim(2);
-        let context = self.context.forward(pooled);
+        let context = self.context.forward(pool(latent.clone()));
         let [n, hidden] = context.dims();
         let rate = step.clone().log() * self.step.val().reshape([1, hidden, 1, 1]);
         let x = self.expand.forward(latent) + context.reshape([n, hidden, 1, 1]) + rate;

@@ -19,12 +19,8 @@ pub(super) fn serve(device: &Device) -> bool {
     *device == Device::flex() && !device.is_autodiff()
 }
 
-/// Stem and stages, or some of them; copies share the weights.
-#[derive(Debug, Clone)]
-pub(super) struct Layers {
-    stem: Option<Arc<Conv>>,
-    stages: Vec<Arc<Vec<Bottleneck>>>,
-}
+/// The layers in this form.
+pub(super) type Layers = super::layers::Layers<Arc<Conv>, Arc<Vec<Bottleneck>>>;
 
 impl Layers {
     pub(super) fn load(
@@ -46,20 +42,6 @@ impl Layers {
                 })
                 .collect::<Result<_, _>>()?,
         })
-    }
-
-    pub(super) fn front(&self, stages: usize) -> Self {
-        Self {
-            stem: self.stem.clone(),
-            stages: self.stages[..stages].to_vec(),
-        }
-    }
-
-    pub(super) fn tail(&self, stages: usize) -> Self {
-        Self {
-            stem: None,
-            stages: self.stages[stages..].to_vec(),
-        }
     }
 
     pub(super) fn forward(&self, input: Tensor<4>) -> Tensor<4> {
@@ -150,7 +132,7 @@ fn stem(conv: &Conv, input: &Activation) -> Activation {
 
 /// A bottleneck block.
 #[derive(Debug)]
-struct Bottleneck {
+pub(super) struct Bottleneck {
     conv1: Conv,
     conv2: Conv,
     conv3: Conv,

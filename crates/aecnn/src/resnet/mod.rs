@@ -8,6 +8,7 @@
 mod body;
 #[cfg(feature = "cpu")]
 mod kernels;
+mod layers;
 mod plan;
 mod tensors;
 pub mod trainable;
@@ -16,6 +17,7 @@ use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 
 use self::body::Body;
+pub use self::tensors::pool;
 use crate::weights::{Weights, WeightsError, param};
 use crate::{Split, Variant};
 

@@ -8,7 +8,7 @@ use burn::nn::Linear;
 use burn::tensor::{Device, Int, Tensor};
 
 use super::tensors::{Stage, Stem};
-use super::{STAGES, load_head};
+use super::{STAGES, load_head, pool};
 use crate::weights::{Weights, WeightsError};
 use crate::{Split, Variant};
 
@@ -68,12 +68,6 @@ impl Tail {
             .fold(feature, |x, stage| stage.forward(x));
         self.head.forward(pool(x))
     }
-}
-
-/// Global average pooling: `[n, channels, height, width]` to `[n, channels]`.
-#[must_use]
-pub fn pool(feature: Tensor<4>) -> Tensor<2> {
-    feature.flatten::<3>(2, 3).mean_dim(2).squeeze_dim(2)
 }
 
 /// The whole network.

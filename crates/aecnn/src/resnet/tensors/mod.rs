@@ -13,12 +13,8 @@ pub(super) use self::stem::Stem;
 use crate::Variant;
 use crate::weights::{Weights, WeightsError};
 
-/// Stem and stages, or some of them; copies share the weights.
-#[derive(Debug, Clone)]
-pub(super) struct Layers {
-    stem: Option<Stem>,
-    stages: Vec<Stage>,
-}
+/// The layers in this form.
+pub(super) type Layers = crate::resnet::layers::Layers<Stem, Stage>;
 
 impl Layers {
     pub(super) fn load(
@@ -36,20 +32,6 @@ impl Layers {
         })
     }
 
-    pub(super) fn front(&self, stages: usize) -> Self {
-        Self {
-            stem: self.stem.clone(),
-            stages: self.stages[..stages].to_vec(),
-        }
-    }
-
-    pub(super) fn tail(&self, stages: usize) -> Self {
-        Self {
-            stem: None,
-            stages: self.stages[stages..].to_vec(),
-        }
-    }
-
     pub(super) fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let first = match &self.stem {
             Some(stem) => stem.forward(input),
@@ -59,7 +41,12 @@ impl Layers {
     }
 
     pub(super) fn pooled(&self, input: Tensor<4>) -> Tensor<2> {
-        let last = self.forward(input);
-        last.flatten::<3>(2, 3).mean_dim(2).squeeze_dim(2)
+        pool(self.forward(input))
     }
+}
+
+/// Global average pooling: `[n, channels, height, width]` to `[n, channels]`.
+#[must_use]
+pub fn pool(feature: Tensor<4>) -> Tensor<2> {
+    feature.flatten::<3>(2, 3).mean_dim(2).squeeze_dim(2)
 }
