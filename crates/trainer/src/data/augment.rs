@@ -10,12 +10,12 @@ use crate::random::Random;
 
 /// The part of a picture that is used, in pixels, and whether it is mirrored.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Window {
-    pub(super) left: f64,
-    pub(super) top: f64,
-    pub(super) width: f64,
-    pub(super) height: f64,
-    pub(super) flip: bool,
+pub(crate) struct Window {
+    pub(crate) left: f64,
+    pub(crate) top: f64,
+    pub(crate) width: f64,
+    pub(crate) height: f64,
+    pub(crate) flip: bool,
 }
 
 /// The random window of one picture in one epoch: 35 to 100 % of the area of a 256x256 picture, sides as 3:4 to
@@ -43,7 +43,7 @@ pub(super) fn augmented(pixels: &[u8], seed: u64, epoch: u64, picture: usize) ->
 }
 
 /// A window of an RGB picture as a square of `target` pixels.
-pub(super) fn resample(
+pub(crate) fn resample(
     pixels: &[u8],
     width: u32,
     height: u32,

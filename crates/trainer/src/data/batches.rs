@@ -60,6 +60,11 @@ impl Order {
         }
     }
 
+    /// The samples of a step, where it does not matter in which epoch they are seen.
+    pub(crate) fn samples_of(&self, step: u64) -> Vec<usize> {
+        self.step(step).into_iter().map(|(_, at)| at).collect()
+    }
+
     /// `(epoch, sample)` of a step. A step may begin in one epoch and end in the next.
     pub(crate) fn step(&self, step: u64) -> Vec<(u64, usize)> {
         let first = step * self.batch as u64;

@@ -11,6 +11,7 @@ pub(crate) mod packing;
 pub(crate) mod partition;
 mod pictures;
 
+pub(crate) use augment::{Window, resample};
 pub(crate) use batches::{Batch, Batches, Order, View, balanced, view};
 pub(crate) use pack::Pack;
 pub(crate) use partition::Part;

@@ -81,6 +81,32 @@ impl PictureArgs {
         Ok(pictures)
     }
 
+    /// Pictures from all over, in a random order, and `held_out` others; classes are not needed. At
+    /// least `least` must remain beside those held out.
+    pub(crate) fn draw(
+        &self,
+        labels: &[String],
+        seed: u64,
+        held_out: usize,
+        least: usize,
+    ) -> Result<(Vec<Picture>, Vec<Picture>)> {
+        // A limit takes pictures from all over, not those whose names come first.
+        let unlimited = Self {
+            limit: None,
+            ..self.clone()
+        };
+        let mut pictures = unlimited.find(labels, false)?;
+        shuffle(&mut pictures, seed);
+        pictures.truncate(self.limit.unwrap_or(usize::MAX));
+        ensure!(
+            pictures.len() >= held_out + least,
+            "{} pictures are too few to hold {held_out} out",
+            pictures.len()
+        );
+        let held_out = pictures.split_off(pictures.len() - held_out);
+        Ok((pictures, held_out))
+    }
+
     fn listed_in_csv(&self, files: &[PathBuf], classes: usize) -> Result<Vec<Picture>> {
         let mut by_name: HashMap<String, &PathBuf> = HashMap::new();
         for path in files {
@@ -104,6 +130,19 @@ impl PictureArgs {
                 })
             })
             .collect())
+    }
+}
+
+/// The Fisher-Yates shuffle, driven by SplitMix64 so that a seed gives the same order everywhere.
+fn shuffle<T>(items: &mut [T], seed: u64) {
+    let mut state = seed;
+    for i in (1..items.len()).rev() {
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^= z >> 31;
+        items.swap(i, (z % (i as u64 + 1)) as usize);
     }
 }
 

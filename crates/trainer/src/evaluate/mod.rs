@@ -4,6 +4,7 @@ mod command;
 mod pictures;
 pub(crate) mod summary;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use aecnn::codec::CodecFile;
@@ -227,10 +228,14 @@ impl<'a> Evaluation<'a> {
             .map(|logits| top5(logits))
             .collect();
         let mut answers: Vec<Vec<Coded>> = Vec::new();
+        // Codecs of one split share its feature.
+        let mut features = HashMap::new();
         for (file, codec) in self.files.iter().zip(&self.codecs) {
             let tail = self.network.tail(file.split);
-            let feature = self.network.front(file.split).forward(input.clone());
-            let latents = codec.latents(feature)?;
+            let feature = features
+                .entry(file.split)
+                .or_insert_with(|| self.network.front(file.split).forward(input.clone()));
+            let latents = codec.latents(feature.clone())?;
             for rate in &file.rates {
                 answers.push(codec.code(&latents, rate, &tail)?);
             }

@@ -108,21 +108,7 @@ pub(crate) fn run(args: &FitKltArgs) -> Result<()> {
         args.split
     );
 
-    // A limit takes pictures from all over, not those whose names come first.
-    let unlimited = PictureArgs {
-        limit: None,
-        ..args.pictures.clone()
-    };
-    let mut pictures = unlimited.find(&labels, false)?;
-    shuffle(&mut pictures, args.seed);
-    pictures.truncate(args.pictures.limit.unwrap_or(usize::MAX));
-    ensure!(
-        pictures.len() > args.held_out,
-        "{} pictures are too few to hold {} out",
-        pictures.len(),
-        args.held_out
-    );
-    let held_out = pictures.split_off(pictures.len() - args.held_out);
+    let (pictures, held_out) = args.pictures.draw(&labels, args.seed, args.held_out, 1)?;
 
     let statistics = match &args.statistics {
         Some(path) if path.exists() => Statistics::load(path, feature.channels * block * block)?,
@@ -169,18 +155,5 @@ fn default_block(variant: Variant, split: Split) -> usize {
         2
     } else {
         1
-    }
-}
-
-/// The Fisher-Yates shuffle, driven by SplitMix64 so that a seed gives the same order everywhere.
-pub(crate) fn shuffle<T>(items: &mut [T], seed: u64) {
-    let mut state = seed;
-    for i in (1..items.len()).rev() {
-        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^= z >> 31;
-        items.swap(i, (z % (i as u64 + 1)) as usize);
     }
 }

@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 
 use super::codec::{Method, Selection, indices};
 use super::features::Features;
-use super::harness::{CommonArgs, Harness, Parts, digest, tracked, values_of};
+use super::harness::{CommonArgs, Harness, Parts, digest, tracked};
 use super::loss::{accuracy, cross_entropy, targets};
 use super::measure::MethodResult;
 use super::network::percent;
 use crate::say;
 use crate::train::{
-    Group, Named, Outcome, Run, RunFolder, Step, Stop, collect, initialise, restore,
+    Group, Named, Run, RunFolder, Step, Stop, collect, initialise, restore, values_of,
 };
 
 /// Share of the scaled values that the quantiser's range holds at first.
@@ -163,7 +163,7 @@ fn attention(
     );
     let run = Run::begin(folder.clone(), settings, net)?;
     let outcome = run.train(&harness.stop, |step, net| {
-        let which: Vec<usize> = order.step(step).into_iter().map(|(_, at)| at).collect();
+        let which = order.samples_of(step);
         let (feature, classes) = parts.train.batch(&which, &harness.tracked);
         let weights = net.attention.weights(feature.clone());
         let logits = net.tail.forward(feature * weights.clone());
@@ -182,17 +182,12 @@ fn attention(
             measures,
         })
     })?;
-    let Outcome::Done(net) = outcome else {
+    let Some(net) = outcome else {
         return Ok(None);
     };
-    let features = &parts.validation;
-    let mut right = 0.0;
-    for which in features.batches(32) {
-        let (feature, classes) = features.batch(&which, &harness.device);
-        let logits = net.tail.forward(net.attention.forward(feature));
-        right += accuracy(&logits, &classes) * which.len() as f64;
-    }
-    let top1 = (features.len() > 0).then(|| right / features.len() as f64);
+    let top1 = parts.validation.accuracy(&harness.device, |feature| {
+        net.tail.forward(net.attention.forward(feature))
+    });
     folder.write("result.json", &json!({ "validation_top1": top1 }))?;
     say!("2 attention: validation top-1 {}", percent(top1));
     Ok(Some(net.attention))

@@ -17,7 +17,7 @@ use super::measure::{Candidate, MethodResult};
 use super::network::percent;
 use crate::data::{Batches, Part, View};
 use crate::say;
-use crate::train::{Group, Outcome, Run, RunFolder, Settings, Step, collect};
+use crate::train::{Group, Run, RunFolder, Settings, Step, collect};
 
 /// How a codec is trained.
 #[derive(Args, Debug, Clone)]
@@ -183,10 +183,10 @@ impl Harness {
             let settings = self.settings(step, order.steps(epochs), rate, trained.to_vec());
             let run = Run::begin(folder.clone(), settings, net)?;
             let outcome = run.train(&self.stop, |step, net| {
-                let which: Vec<usize> = order.step(step).into_iter().map(|(_, at)| at).collect();
+                let which = order.samples_of(step);
                 self.on_features(net, goal, quantiser, &selection, &parts.train, &which)
             })?;
-            let Outcome::Done(done) = outcome else {
+            let Some(done) = outcome else {
                 return Ok(None);
             };
             report(step, &done, &folder)?;
@@ -264,7 +264,7 @@ impl Harness {
         let steps = settings.steps;
         let from_pixels = net.front.is_some();
         let run = Run::begin(folder, settings, net)?;
-        let outcome = if from_pixels {
+        if from_pixels {
             let pictures = self.pack.of(Part::Train);
             let seen = View::Random {
                 seed: self.args.seed,
@@ -291,18 +291,14 @@ impl Harness {
                     measures: vec![("accuracy", accuracy(&logits, &batch.classes))],
                     loss: cross_entropy(logits, targets(&batch.classes, &self.tracked)),
                 })
-            })?
+            })
         } else {
             run.train(&self.stop, |step, net| {
-                let which: Vec<usize> = order.step(step).into_iter().map(|(_, at)| at).collect();
+                let which = order.samples_of(step);
                 let goal = Goal::Answer;
                 self.on_features(net, goal, quantiser, selection, &parts.train, &which)
-            })?
-        };
-        Ok(match outcome {
-            Outcome::Done(net) => Some(net),
-            Outcome::Paused => None,
-        })
+            })
+        }
     }
 
     /// One step on cached features.

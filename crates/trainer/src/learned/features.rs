@@ -10,6 +10,11 @@ use burn::tensor::{Device, Tensor, TensorData};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
+use super::loss::accuracy;
+
+/// Features that are answered at once.
+const EVALUATED: usize = 32;
+
 /// Features of pictures, with their classes.
 pub(super) struct Features {
     pub(super) shape: FeatureShape,
@@ -59,6 +64,20 @@ impl Features {
         let data = TensorData::new(values, [which.len(), channels, height, width]);
         let classes = which.iter().map(|at| self.classes[*at]).collect();
         (Tensor::from_data(data, device), classes)
+    }
+
+    /// The share of features whose `answer` (logits) is right, 0 to 1; `None` where there are none.
+    pub(super) fn accuracy(
+        &self,
+        device: &Device,
+        answer: impl Fn(Tensor<4>) -> Tensor<2>,
+    ) -> Option<f64> {
+        let mut right = 0.0;
+        for which in self.batches(EVALUATED) {
+            let (feature, classes) = self.batch(&which, device);
+            right += accuracy(&answer(feature), &classes) * which.len() as f64;
+        }
+        (self.len() > 0).then(|| right / self.len() as f64)
     }
 
     /// All features in batches of at most `size`, in their order.

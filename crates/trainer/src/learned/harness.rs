@@ -7,7 +7,7 @@ use std::time::Duration;
 use aecnn::digest::sha256_hex_of;
 use aecnn::resnet::trainable::ResNet50;
 use aecnn::{FeatureShape, Split};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use clap::Args;
@@ -276,14 +276,6 @@ pub(super) fn digest(values: &Named) -> String {
             .iter()
             .flat_map(|(name, data)| [name.as_bytes(), data.as_bytes()]),
     )
-}
-
-/// The parameter called `name`.
-pub(super) fn values_of(values: &Named, name: &str) -> Result<Vec<f32>> {
-    let Some(data) = values.get(name) else {
-        bail!("there is no parameter `{name}`");
-    };
-    Ok(data.iter::<f32>().collect())
 }
 
 /// A module from evaluation back to the device with automatic differentiation.

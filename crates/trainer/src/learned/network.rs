@@ -1,7 +1,8 @@
 //! Step 1: ResNet-50 on the data set.
 
 use aecnn::Split;
-use aecnn::resnet::trainable::{ResNet50, pool};
+use aecnn::resnet::pool;
+use aecnn::resnet::trainable::ResNet50;
 use anyhow::Result;
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
@@ -14,7 +15,7 @@ use super::harness::{Harness, Parts, digest};
 use super::loss::{accuracy, cross_entropy, targets};
 use crate::data::{Batches, Part, View};
 use crate::say;
-use crate::train::{Group, Outcome, Run, RunFolder, Step, collect, restore};
+use crate::train::{Group, Run, RunFolder, Step, collect, restore};
 
 /// Rows of pooled features in a step of the classifier.
 const HEAD_BATCH: usize = 128;
@@ -159,8 +160,8 @@ impl Harness {
             vec![Group::new("", 1.0)],
         );
         let run = Run::begin(run.clone(), settings, head)?;
-        let outcome = run.train(&self.stop, |step, head| {
-            let which: Vec<usize> = order.step(step).into_iter().map(|(_, at)| at).collect();
+        run.train(&self.stop, |step, head| {
+            let which = order.samples_of(step);
             let (feature, classes) = deep.batch(&which, &self.tracked);
             let logits = head.head.forward(pool(feature));
             Ok(Step {
@@ -168,10 +169,6 @@ impl Harness {
                 measures: vec![("accuracy", accuracy(&logits, &classes))],
                 loss: cross_entropy(logits, targets(&classes, &self.tracked)),
             })
-        })?;
-        Ok(match outcome {
-            Outcome::Done(head) => Some(head),
-            Outcome::Paused => None,
         })
     }
 
@@ -194,7 +191,7 @@ impl Harness {
         };
         let pack = self.pack.clone();
         let mut batches = Batches::start(pack, pictures, order, seen, run.next_step(), steps)?;
-        let outcome = run.train(&self.stop, |_, network| {
+        run.train(&self.stop, |_, network| {
             let batch = super::harness::next(&mut batches)?;
             let logits = network.forward(self.input(&batch.pixels, &self.tracked));
             Ok(Step {
@@ -202,10 +199,6 @@ impl Harness {
                 measures: vec![("accuracy", accuracy(&logits, &batch.classes))],
                 loss: cross_entropy(logits, targets(&batch.classes, &self.tracked)),
             })
-        })?;
-        Ok(match outcome {
-            Outcome::Done(network) => Some(network),
-            Outcome::Paused => None,
         })
     }
 
@@ -217,12 +210,7 @@ impl Harness {
         features: &Features,
     ) -> Result<Option<f64>> {
         let tail = network.tail(split);
-        let mut right = 0.0;
-        for which in features.batches(32) {
-            let (feature, classes) = features.batch(&which, &self.device);
-            right += accuracy(&tail.forward(feature), &classes) * which.len() as f64;
-        }
-        Ok((features.len() > 0).then(|| right / features.len() as f64))
+        Ok(features.accuracy(&self.device, |feature| tail.forward(feature)))
     }
 }
 

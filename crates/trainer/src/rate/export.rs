@@ -5,14 +5,14 @@ use aecnn::resnet::ResNet50;
 use anyhow::Result;
 use burn::tensor::Device;
 
+use super::TrainRateArgs;
 use super::model::RateCodec;
 use super::pictures::Pictures;
-use super::{TrainRateArgs, codec_name};
 use crate::data::Loader;
 use crate::klt::rates::{components_of, rate};
 use crate::measure::BATCH;
 use crate::model::ModelFolder;
-use crate::progress::{bar, report_broken};
+use crate::progress::bar;
 use crate::publish::publish;
 
 pub(super) fn write(
@@ -24,8 +24,12 @@ pub(super) fn write(
     pictures: &Pictures,
     device: &Device,
 ) -> Result<()> {
-    let transform = codec.transform(start.transform(), start.latent_shape())?;
-    let name = codec_name(args, start.split);
+    let config = args.network.config();
+    let transform = codec.transform(start.transform(), start.latent_shape(), config)?;
+    let name = args
+        .name
+        .clone()
+        .unwrap_or_else(|| format!("aecnn-{}", start.split));
     let build = |rates| {
         CodecFile::new(
             name.clone(),
@@ -45,7 +49,7 @@ pub(super) fn write(
     // Tables belong to what a reader of the file computes, half-precision storage included.
     let draft = build(start.rates.clone())?.to_bytes(folder.manifest.variant)?;
     let draft = CodecFile::parse(&draft)?;
-    let latents = latents(folder, network, &draft, pictures, device)?;
+    let latents = latents(args, folder, network, &draft, pictures, device)?;
     let components = components_of(&latents, start.positions());
     let rates = start
         .rates
@@ -64,6 +68,7 @@ pub(super) fn write(
 
 /// The latents of the calibration pictures, one behind the other.
 fn latents(
+    args: &TrainRateArgs,
     folder: &ModelFolder,
     network: &ResNet50,
     codec: &CodecFile,
@@ -78,14 +83,12 @@ fn latents(
     let [k, _, _] = codec.latent_shape();
     let size = k * codec.positions();
     let mut latents = Vec::new();
-    let progress = bar(pictures.calibration.len(), "fitting tables");
-    for batch in pictures.calibration.chunks(BATCH) {
-        let (read, broken) = loader.read(batch);
-        report_broken(&progress, &broken);
-        if read.is_empty() {
-            continue;
-        }
-        let input = loader.input(read.iter().map(|(_, rgb)| rgb.as_slice()), device);
+    let progress = bar(
+        args.calibration.min(pictures.trained_on()),
+        "fitting tables",
+    );
+    for batch in pictures.whole(args.calibration, BATCH) {
+        let input = loader.input(batch.iter().map(Vec::as_slice), device);
         let values = encoder
             .forward(front.forward(input))
             .try_into_vec_as::<f32>()?;

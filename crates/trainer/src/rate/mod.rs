@@ -28,7 +28,6 @@ mod tests;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use aecnn::Split;
 use anyhow::{Context, Result, ensure};
 use burn::lr_scheduler::module_lr_scheduler::{ModuleLearningRate, ModuleLrScheduler};
 use burn::module::ParamGroup;
@@ -230,11 +229,4 @@ fn learning_rate(args: &TrainRateArgs, step: usize) -> ModuleLearningRate {
         )
         .with_group(ParamGroup::from_predicate("gain"), base * 2.0)
         .step()
-}
-
-/// Names of the codec's split, for messages.
-pub(super) fn codec_name(args: &TrainRateArgs, split: Split) -> String {
-    args.name
-        .clone()
-        .unwrap_or_else(|| format!("aecnn-{split}"))
 }

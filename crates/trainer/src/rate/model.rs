@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use aecnn::codec::{CodecFile, Decoder, Encoder, Network, NetworkConfig, Transform};
-use anyhow::{Context, Result};
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use anyhow::Result;
+use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
 use clap::Args;
 
 use super::prior::shares;
+use crate::train::{collect, values_of};
 
 /// Sizes of the networks around the linear maps.
 #[derive(Args, Debug, Clone)]
@@ -22,6 +23,17 @@ pub(crate) struct NetworkArgs {
     /// Their hidden channels.
     #[arg(long, default_value_t = 128)]
     refine_hidden: usize,
+}
+
+impl NetworkArgs {
+    pub(super) fn config(&self) -> NetworkConfig {
+        NetworkConfig {
+            attention: self.attention,
+            gain: true,
+            refine_blocks: self.refine_blocks,
+            refine_hidden: self.refine_hidden,
+        }
+    }
 }
 
 /// Both halves of the codec.
@@ -39,13 +51,7 @@ impl RateCodec {
         seed: u64,
         device: &Device,
     ) -> Result<Self> {
-        let config = NetworkConfig {
-            attention: args.attention,
-            gain: true,
-            refine_blocks: args.refine_blocks,
-            refine_hidden: args.refine_hidden,
-        };
-        let network = untrained(start, config, seed);
+        let network = untrained(start, args.config(), seed);
         let mut transform = start.transform().clone();
         transform.network = network;
         let codec = CodecFile::new(
@@ -69,21 +75,19 @@ impl RateCodec {
         self.map(&mut Trainable)
     }
 
-    /// The trained maps and networks, `start` giving shapes and sizes.
-    pub(super) fn transform(&self, start: &Transform, latent: [usize; 3]) -> Result<Transform> {
-        let mut values = Values::default();
-        self.visit(&mut values);
-        let Values { mut tensors, .. } = values;
-        let mut take = |name: &str| {
-            tensors
-                .remove(name)
-                .with_context(|| format!("the trained codec has no `{name}`"))
-        };
+    /// The trained maps and networks; `start` gives the shapes of the maps, `config` the networks' sizes.
+    pub(super) fn transform(
+        &self,
+        start: &Transform,
+        latent: [usize; 3],
+        config: NetworkConfig,
+    ) -> Result<Transform> {
+        let parameters = collect(self)?;
+        let take = |name: &str| values_of(&parameters, name);
         let analysis = take("encoder.weight")?;
         let analysis_bias = take("encoder.bias")?;
         let synthesis = take("decoder.weight")?;
         let mean = take("decoder.mean")?;
-        let config = self.config();
         let mut network = Network {
             config,
             tensors: BTreeMap::new(),
@@ -109,21 +113,6 @@ impl RateCodec {
             mean,
             network,
         })
-    }
-
-    fn config(&self) -> NetworkConfig {
-        let mut values = Values::default();
-        self.visit(&mut values);
-        let length = |name: &str| values.tensors.get(name).map(Vec::len);
-        let blocks = (0..)
-            .take_while(|block| length(&format!("decoder.refine.blocks.{block}.step")).is_some())
-            .count();
-        NetworkConfig {
-            attention: length("encoder.attention.reduce.bias").unwrap_or(0),
-            gain: length("encoder.gain").is_some(),
-            refine_blocks: blocks,
-            refine_hidden: length("decoder.refine.blocks.0.step").unwrap_or(0),
-        }
     }
 }
 
@@ -183,29 +172,5 @@ struct Trainable;
 impl ModuleMapper for Trainable {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         param.map(Tensor::require_grad)
-    }
-}
-
-/// Every parameter's values by path.
-#[derive(Default)]
-struct Values {
-    path: Vec<String>,
-    tensors: BTreeMap<String, Vec<f32>>,
-}
-
-impl ModuleVisitor for Values {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let values = param.val().into_data().try_to_vec::<f32>();
-        if let Ok(values) = values {
-            self.tensors.insert(self.path.join("."), values);
-        }
     }
 }

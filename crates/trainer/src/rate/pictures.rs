@@ -3,13 +3,10 @@
 use aecnn::preprocess::{INPUT, Preprocessing, normalise};
 use anyhow::{Result, ensure};
 use burn::tensor::{Device, Tensor, TensorData};
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use rayon::prelude::*;
 
 use super::TrainRateArgs;
-use crate::data::{Loader, Picture, PictureArgs};
-use crate::klt::shuffle;
+use crate::data::{Loader, Picture, Window, resample};
 use crate::model::ModelFolder;
 use crate::progress::{bar, report_broken};
 
@@ -21,26 +18,13 @@ pub(super) struct Pictures {
     preprocessing: Preprocessing,
     train: Vec<Vec<u8>>,
     pub(super) held_out: Vec<Picture>,
-    /// Some of the training pictures, to fit tables to.
-    pub(super) calibration: Vec<Picture>,
 }
 
 impl Pictures {
     pub(super) fn load(args: &TrainRateArgs, model: &ModelFolder) -> Result<Self> {
-        let all = PictureArgs {
-            limit: None,
-            ..args.pictures.clone()
-        };
-        let mut pictures = all.find(&model.labels()?, false)?;
-        shuffle(&mut pictures, args.seed);
-        pictures.truncate(args.pictures.limit.unwrap_or(usize::MAX));
-        ensure!(
-            pictures.len() > args.held_out + args.batch,
-            "{} pictures are too few to hold {} out",
-            pictures.len(),
-            args.held_out
-        );
-        let held_out = pictures.split_off(pictures.len() - args.held_out);
+        let (pictures, held_out) =
+            args.pictures
+                .draw(&model.labels()?, args.seed, args.held_out, args.batch + 1)?;
         let loader = Loader {
             preprocessing: &model.manifest.preprocessing,
         };
@@ -54,18 +38,21 @@ impl Pictures {
         }
         progress.finish_and_clear();
         ensure!(!train.is_empty(), "no picture could be read");
-        pictures.truncate(args.calibration);
         Ok(Self {
             preprocessing: model.manifest.preprocessing.clone(),
             train,
             held_out,
-            calibration: pictures,
         })
     }
 
     /// The number of pictures that are trained on.
     pub(super) fn trained_on(&self) -> usize {
         self.train.len()
+    }
+
+    /// The first `count` of the pictures that are trained on, whole and in batches of `size`.
+    pub(super) fn whole(&self, count: usize, size: usize) -> impl Iterator<Item = &[Vec<u8>]> {
+        self.train[..count.min(self.train.len())].chunks(size)
     }
 
     /// The crops of a step: the same for the same step and seed, whatever came before.
@@ -135,27 +122,14 @@ fn crop(rgb: &[u8], random: &mut fastrand::Rng) -> Result<Vec<u8>> {
     let ratio = (0.8f64.ln() + (1.25f64.ln() - 0.8f64.ln()) * random.f64()).exp();
     let width = (side * (area * ratio).sqrt()).min(side);
     let height = (side * (area / ratio).sqrt()).min(side);
-    let (left, top) = (
-        (side - width) * random.f64(),
-        (side - height) * random.f64(),
-    );
-    let source = ImageRef::new(INPUT as u32, INPUT as u32, rgb, PixelType::U8x3)?;
-    let mut target = Image::new(INPUT as u32, INPUT as u32, PixelType::U8x3);
-    let options = ResizeOptions::new()
-        .crop(left, top, width, height)
-        .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    Resizer::new().resize(&source, &mut target, &options)?;
-    let mut pixels = target.into_vec();
-    if random.bool() {
-        for row in pixels.chunks_mut(3 * INPUT) {
-            let mut flipped: Vec<u8> = Vec::with_capacity(row.len());
-            for pixel in row.chunks(3).rev() {
-                flipped.extend(pixel);
-            }
-            row.copy_from_slice(&flipped);
-        }
-    }
-    Ok(pixels)
+    let window = Window {
+        left: (side - width) * random.f64(),
+        top: (side - height) * random.f64(),
+        width,
+        height,
+        flip: random.bool(),
+    };
+    resample(rgb, INPUT as u32, INPUT as u32, window, INPUT)
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@
 //! let mut run = Run::begin(folder, settings, module)?;      // goes on from the folder's checkpoint
 //! let first = run.next_step();                              // where the data must begin
 //! match run.train(&stop, |step, module| { ...; Ok(Step { loss, samples, measures }) })? {
-//!     Outcome::Done(module) => ...,
-//!     Outcome::Paused => ...,                               // a checkpoint has been written
+//!     Some(module) => ...,
+//!     None => ...,                                          // time was up: a checkpoint has been written
 //! }
 //! ```
 //!
@@ -24,6 +24,6 @@ mod stop;
 
 pub(crate) use backend::Backend;
 pub(crate) use folder::RunFolder;
-pub(crate) use parameters::{Group, Named, collect, initialise, restore};
-pub(crate) use run::{Outcome, Run, Settings, Step};
+pub(crate) use parameters::{Group, Named, collect, initialise, restore, values_of};
+pub(crate) use run::{Run, Settings, Step};
 pub(crate) use stop::Stop;

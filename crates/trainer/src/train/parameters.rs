@@ -49,6 +49,14 @@ pub(crate) fn collect<M: Module>(module: &M) -> Result<Named> {
     Ok(collector.found)
 }
 
+/// The parameter called `name`.
+pub(crate) fn values_of(values: &Named, name: &str) -> Result<Vec<f32>> {
+    let Some(data) = values.get(name) else {
+        bail!("there is no parameter `{name}`");
+    };
+    Ok(data.iter::<f32>().collect())
+}
+
 /// Replaces the parameters that `values` names. A name that the module does not know, or another shape, is an
 /// error.
 pub(crate) fn restore<M: Module>(module: M, values: Named) -> Result<M> {

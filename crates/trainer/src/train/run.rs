@@ -41,14 +41,6 @@ pub(crate) struct Step {
     pub(crate) measures: Vec<(&'static str, f64)>,
 }
 
-/// How a run ended.
-pub(crate) enum Outcome<M> {
-    /// All steps are done; the module is on the plain device, for evaluation.
-    Done(M),
-    /// Stopped before the end, with a checkpoint.
-    Paused,
-}
-
 /// A run between two steps.
 pub(crate) struct Run<M> {
     folder: RunFolder,
@@ -101,12 +93,13 @@ impl<M: Module> Run<M> {
         self.step
     }
 
-    /// Trains to the end, or until it is time to stop. `forward` gives the loss of a step.
+    /// Trains to the end; the module is then on the plain device, for evaluation. `None`: it was time to stop before,
+    /// and a checkpoint was written. `forward` gives the loss of a step.
     pub(crate) fn train(
         mut self,
         stop: &Stop,
         mut forward: impl FnMut(u64, &M) -> Result<Step>,
-    ) -> Result<Outcome<M>> {
+    ) -> Result<Option<M>> {
         let schedule = Schedule {
             peak: self.settings.rate,
             warm_up: self.settings.warm_up,
@@ -124,7 +117,7 @@ impl<M: Module> Run<M> {
             if stop.now() {
                 progress.finish_and_clear();
                 self.save()?;
-                return Ok(Outcome::Paused);
+                return Ok(None);
             }
             let began = Instant::now();
             let rate = schedule.rate(self.step);
@@ -163,7 +156,7 @@ impl<M: Module> Run<M> {
         if unfinished {
             self.save()?;
         }
-        Ok(Outcome::Done(self.module.valid()))
+        Ok(Some(self.module.valid()))
     }
 
     fn save(&self) -> Result<()> {
@@ -287,7 +280,7 @@ mod tests {
         })
     }
 
-    fn run(folder: &std::path::Path, stop_at: Option<u64>) -> Outcome<Net> {
+    fn run(folder: &std::path::Path, stop_at: Option<u64>) -> Option<Net> {
         let groups = vec![Group::new("", 1.0), Group::new("second", 0.5)];
         let folder = RunFolder::open(folder, &json!({"a": 1})).unwrap();
         let run = Run::begin(folder, settings(groups), net()).unwrap();
@@ -313,12 +306,12 @@ mod tests {
     fn going_on_equals_no_interruption_bit_for_bit() {
         let folder = tempfile::tempdir().unwrap();
         let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
-        let Outcome::Done(expected) = run(&whole, None) else {
+        let Some(expected) = run(&whole, None) else {
             panic!("not done");
         };
-        assert!(matches!(run(&parts, Some(6)), Outcome::Paused));
-        assert!(matches!(run(&parts, Some(11)), Outcome::Paused));
-        let Outcome::Done(net) = run(&parts, None) else {
+        assert!(run(&parts, Some(6)).is_none());
+        assert!(run(&parts, Some(11)).is_none());
+        let Some(net) = run(&parts, None) else {
             panic!("not done");
         };
         assert_eq!(bits(&net), bits(&expected));
@@ -337,7 +330,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = RunFolder::open(folder.path(), &json!({})).unwrap();
         let run = Run::begin(folder, settings(vec![Group::new("second", 1.0)]), net()).unwrap();
-        let Outcome::Done(after) = run.train(&Stop::default(), forward).unwrap() else {
+        let Some(after) = run.train(&Stop::default(), forward).unwrap() else {
             panic!("not done");
         };
         let (before, after) = (bits(&net()), bits(&after));
