@@ -157,9 +157,10 @@ fn entropy_code(
     symbols: &[Symbol],
     rate: &codec::Rate,
 ) -> Result<Vec<u8>, DeviceError> {
-    let positions = model.codec.positions();
-    let channels = symbols.len() / positions;
-    Ok(rate.tables.encode(symbols, channels, positions)?)
+    let channels = symbols.len() / model.codec.positions();
+    Ok(rate
+        .tables
+        .encode(symbols, model.codec.geometry(channels))?)
 }
 
 /// What stands before the payload.

@@ -155,11 +155,10 @@ fn the_message_decodes_to_the_symbols() {
     assert_eq!(frame.header.capture_time_us, 123_456);
     assert_eq!(usize::from(frame.header.channels), LATENT);
 
-    let positions = file.positions();
-    assert_eq!(positions, 28 * 28);
+    assert_eq!(file.positions(), 28 * 28);
     let decoded = file.rates[1]
         .tables
-        .decode(frame.payload, LATENT, positions)
+        .decode(frame.payload, file.geometry(LATENT))
         .unwrap();
     assert_eq!(decoded, encoded.symbols);
     assert!(

@@ -58,7 +58,7 @@ fn encode(model: &Model, codec: usize, rate: usize) -> (Vec<i16>, Vec<u8>) {
     let symbols = quantise(&latent, rate, rows * columns);
     let payload = rate
         .tables
-        .encode(&symbols, rate.channels(), rows * columns)
+        .encode(&symbols, file.geometry(rate.channels()))
         .unwrap();
     (symbols, payload)
 }

@@ -247,13 +247,14 @@ fn a_feature_comes_back_within_half_a_step() {
 
     let rate = &codec.rates[0];
     let positions = codec.positions();
+    let geometry = codec.geometry(VALUES);
     let decoder = Decoder::new(&codec, &device).unwrap();
     let restored: Vec<f32> = latents
         .chunks(decoder.latent_values())
         .flat_map(|latent| {
             let symbols = quantise(latent, rate, positions);
-            let payload = rate.tables.encode(&symbols, VALUES, positions).unwrap();
-            let decoded = rate.tables.decode(&payload, VALUES, positions).unwrap();
+            let payload = rate.tables.encode(&symbols, geometry).unwrap();
+            let decoded = rate.tables.decode(&payload, geometry).unwrap();
             assert_eq!(decoded, symbols);
             dequantise(&decoded, rate, positions, VALUES)
         })

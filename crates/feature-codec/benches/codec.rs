@@ -8,7 +8,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use feature_codec::{Counts, Symbol, Tables};
+use feature_codec::{Counts, Geometry as Grid, Symbol, Tables};
 
 struct Geometry {
     name: &'static str,
@@ -104,7 +104,7 @@ fn entropy(tables: &Tables) -> f64 {
             .map(bits)
             .sum::<f64>()
     };
-    tables.iter().map(of).sum()
+    tables.iter().map(|channel| of(&channel.tables()[0])).sum()
 }
 
 fn codec(c: &mut Criterion) {
@@ -117,19 +117,19 @@ fn codec(c: &mut Criterion) {
         } = *geometry;
         let mut random = Random(0x9e37_79b9_7f4a_7c15);
         let tables = tables(&mut random, geometry);
+        let side = (positions as f64).sqrt() as usize;
+        let grid = Grid {
+            channels,
+            rows: side,
+            columns: side,
+        };
 
         // One feature would train the processor's branch prediction; so many of them don't fit.
         let features: Vec<_> = (0..64).map(|_| random.feature(geometry)).collect();
-        let encode =
-            |symbols: &Vec<Symbol>| tables.encode(symbols, channels, positions).expect("fits");
+        let encode = |symbols: &Vec<Symbol>| tables.encode(symbols, grid).expect("fits");
         let payloads: Vec<_> = features.iter().map(encode).collect();
         for (feature, payload) in features.iter().zip(&payloads) {
-            assert_eq!(
-                &tables
-                    .decode(payload, channels, positions)
-                    .expect("is whole"),
-                feature
-            );
+            assert_eq!(&tables.decode(payload, grid).expect("is whole"), feature);
         }
 
         let mean = payloads.iter().map(Vec::len).sum::<usize>() as f64 / payloads.len() as f64;
@@ -147,13 +147,7 @@ fn codec(c: &mut Criterion) {
             b.iter(|| encode(black_box(&features[next.next().unwrap_or(0)])));
         });
         group.bench_function(BenchmarkId::from_parameter("decode"), |b| {
-            b.iter(|| {
-                tables.decode(
-                    black_box(&payloads[next.next().unwrap_or(0)]),
-                    channels,
-                    positions,
-                )
-            });
+            b.iter(|| tables.decode(black_box(&payloads[next.next().unwrap_or(0)]), grid));
         });
         group.finish();
     }

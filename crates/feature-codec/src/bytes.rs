@@ -2,18 +2,23 @@
 //!
 //! | field | written as |
 //! |---|---|
-//! | version, 1 | one byte |
+//! | version, 2 | one byte |
 //! | channels | number |
-//! | for each channel: first symbol `min` | number, `2 * min` or `-2 * min - 1` where negative |
+//! | for each channel: how many tables, less 1 | number |
+//! | if there are several: the two levels, the second as more than the first | numbers |
+//! | which table each class of contexts has | [`CLASSES`] numbers |
+//! | for each table: first symbol `min` | number, `2 * min` or `-2 * min - 1` where negative |
 //! | how many symbols, less 1 | number |
 //! | each symbol's frequency, less 1 | numbers |
 //!
 //! A number is little-endian in groups of seven bits, the high bit set on all bytes but the last, in its
 //! shortest form. The escape has what the frequencies lack to 2^16.
 
-use crate::{MAX_CHANNELS, MAX_TABLE_SYMBOLS, Symbol, TOTAL, Table, TableError, Tables};
+use crate::{
+    CLASSES, Channel, MAX_CHANNELS, MAX_TABLE_SYMBOLS, Symbol, TOTAL, Table, TableError, Tables,
+};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 impl Tables {
     /// The tables as bytes, a few dozen a channel: what [`Tables::from_bytes`] reads.
@@ -21,13 +26,8 @@ impl Tables {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![VERSION];
         write(&mut bytes, self.channels() as u32);
-        for table in self.iter() {
-            let min = i32::from(table.min());
-            write(&mut bytes, ((min << 1) ^ (min >> 31)) as u32);
-            write(&mut bytes, table.frequencies().len() as u32 - 1);
-            for frequency in table.frequencies() {
-                write(&mut bytes, u32::from(frequency) - 1);
-            }
+        for channel in self.iter() {
+            write_channel(&mut bytes, channel);
         }
         bytes
     }
@@ -46,16 +46,59 @@ impl Tables {
         if channels > MAX_CHANNELS {
             return Err(TableError::Channels { channels });
         }
-        // A channel takes at least three bytes, so this allocates in proportion to what there is.
-        let mut tables = Vec::with_capacity(channels.min(rest.len() / 3));
+        // A channel takes at least four bytes, so this allocates in proportion to what there is.
+        let mut all = Vec::with_capacity(channels.min(rest.len() / 4));
         for channel in 0..channels {
-            tables.push(read_table(&mut rest, channel)?);
+            all.push(read_channel(&mut rest, channel)?);
         }
         if !rest.is_empty() {
             return Err(TableError::Trailing { bytes: rest.len() });
         }
-        Self::new(tables)
+        Self::new(all)
     }
+}
+
+fn write_channel(bytes: &mut Vec<u8>, channel: &Channel) {
+    let tables = channel.tables();
+    write(bytes, tables.len() as u32 - 1);
+    if tables.len() > 1 {
+        let [middling, high] = channel.levels();
+        write(bytes, u32::from(middling));
+        write(bytes, u32::from(high - middling));
+        for class in channel.classes() {
+            write(bytes, u32::from(class));
+        }
+    }
+    for table in tables {
+        let min = i32::from(table.min());
+        write(bytes, ((min << 1) ^ (min >> 31)) as u32);
+        write(bytes, table.frequencies().len() as u32 - 1);
+        for frequency in table.frequencies() {
+            write(bytes, u32::from(frequency) - 1);
+        }
+    }
+}
+
+fn read_channel(rest: &mut &[u8], channel: usize) -> Result<Channel, TableError> {
+    let wrong = TableError::Classes { channel };
+    let several = read(rest, channel)? as usize;
+    if several >= CLASSES {
+        return Err(wrong);
+    }
+    let (mut levels, mut classes) = ([0; 2], [0; CLASSES]);
+    if several > 0 {
+        let middling = read(rest, channel)?;
+        let high = middling + read(rest, channel)?;
+        let level = |value| u16::try_from(value).map_err(|_| wrong.clone());
+        levels = [level(middling)?, level(high)?];
+        for class in &mut classes {
+            *class = u8::try_from(read(rest, channel)?).map_err(|_| wrong.clone())?;
+        }
+    }
+    let tables = (0..=several)
+        .map(|_| read_table(rest, channel))
+        .collect::<Result<_, _>>()?;
+    Channel::new(channel, levels, classes, tables)
 }
 
 fn read_table(rest: &mut &[u8], channel: usize) -> Result<Table, TableError> {

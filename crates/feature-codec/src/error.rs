@@ -1,6 +1,6 @@
 //! What can be wrong with tables, symbols and payloads.
 
-use crate::{MAX_CHANNELS, MAX_SYMBOLS, MAX_TABLE_SYMBOLS};
+use crate::{Geometry, MAX_CHANNELS, MAX_SYMBOLS, MAX_TABLE_SYMBOLS};
 
 /// Why tables could not be built or read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,8 +38,14 @@ pub enum TableError {
         /// Which channel.
         channel: usize,
     },
+    /// Classes of contexts that name tables in a way that the format does not allow.
+    #[error("channel {channel}: its classes do not name its tables in order, each at least once")]
+    Classes {
+        /// Which channel.
+        channel: usize,
+    },
     /// A version of the format that this library does not read.
-    #[error("tables of format version {version}; this library reads version 1")]
+    #[error("tables of format version {version}; this library reads version 2")]
     Version {
         /// The version found.
         version: u8,
@@ -74,22 +80,15 @@ pub enum EncodeError {
         tables: usize,
     },
     /// More symbols than one payload may hold.
-    #[error("{channels} x {positions} symbols; a payload holds at most {MAX_SYMBOLS}")]
-    TooMany {
-        /// Channels asked for.
-        channels: usize,
-        /// Positions asked for.
-        positions: usize,
-    },
-    /// The symbols are not as many as channels times positions.
-    #[error("{symbols} symbols for {channels} channels x {positions} positions")]
+    #[error("{0} symbols; a payload holds at most {MAX_SYMBOLS}")]
+    TooMany(Geometry),
+    /// The symbols are not as many as the geometry has.
+    #[error("{symbols} symbols for {geometry}")]
     Shape {
         /// Symbols given.
         symbols: usize,
-        /// Channels asked for.
-        channels: usize,
-        /// Positions asked for.
-        positions: usize,
+        /// What they should fill.
+        geometry: Geometry,
     },
     /// The entropy coder refused a frequency: a fault of this library, never of the symbols.
     #[error("the entropy coder refused a frequency: a fault of this library")]
@@ -109,13 +108,8 @@ pub enum DecodeError {
         tables: usize,
     },
     /// More symbols than one payload may hold.
-    #[error("{channels} x {positions} symbols; a payload holds at most {MAX_SYMBOLS}")]
-    TooMany {
-        /// Channels asked for.
-        channels: usize,
-        /// Positions asked for.
-        positions: usize,
-    },
+    #[error("{0} symbols; a payload holds at most {MAX_SYMBOLS}")]
+    TooMany(Geometry),
     /// Longer than any payload of so many symbols.
     #[error("{bytes} bytes; no payload of so many symbols has more than {limit}")]
     TooLong {

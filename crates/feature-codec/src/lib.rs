@@ -1,12 +1,13 @@
 //! Quantised feature symbols to bytes and back.
 //!
-//! A feature's symbols are small integers, `channels x positions`, channel after channel, the most important
-//! channel first. Every channel has one frozen integer frequency table ([`Table`]); [`Tables::encode`] codes
+//! A feature's symbols are small integers, `channels x rows x columns`, channel after channel, the most important
+//! channel first. Every channel has one or several frozen integer frequency tables ([`Channel`], [`Table`]);
+//! which of them codes a symbol follows from the symbols before it ([`Context`]). [`Tables::encode`] codes
 //! the symbols with rANS against them and [`Tables::decode`] reads them back. No floating-point number takes
 //! part, so the bytes mean the same on every machine, in WASM as natively.
 //!
 //! ```
-//! use feature_codec::{Counts, Tables};
+//! use feature_codec::{Counts, Geometry, Tables};
 //!
 //! // Two channels; the counts of the symbols -1, 0, 1 in some training set.
 //! let tables = Tables::from_counts(&[
@@ -14,8 +15,9 @@
 //!     Counts { min: -1, counts: vec![10, 980, 10] },
 //! ])?;
 //! let symbols = [0, -1, 1, 0, /* channel 1: */ 0, 0, 700, 0];
-//! let payload = tables.encode(&symbols, 2, 4)?;
-//! assert_eq!(tables.decode(&payload, 2, 4)?, symbols);
+//! let geometry = Geometry { channels: 2, rows: 2, columns: 2 };
+//! let payload = tables.encode(&symbols, geometry)?;
+//! assert_eq!(tables.decode(&payload, geometry)?, symbols);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -53,17 +55,23 @@
 #![forbid(unsafe_code)]
 
 mod bytes;
+mod channel;
 mod coder;
+mod context;
 mod error;
 mod escape;
+mod geometry;
 mod normalise;
 mod table;
 mod tables;
 
+pub use channel::{Channel, ChannelCounts, class_of};
+pub use context::{CLASSES, Context, Walk};
 pub use error::{DecodeError, EncodeError, TableError};
+pub use geometry::Geometry;
 pub use normalise::Counts;
 pub use table::{MAX_TABLE_SYMBOLS, Table};
-pub use tables::{MAX_CHANNELS, MAX_SYMBOLS, Tables};
+pub use tables::{MAX_CHANNELS, MAX_SYMBOLS, Tables, contexts};
 
 /// A quantised coefficient.
 pub type Symbol = i16;

@@ -6,7 +6,7 @@ use crate::{Symbol, TOTAL, TableError};
 pub const MAX_TABLE_SYMBOLS: usize = 4096;
 
 /// The decoder's lookup has one bucket for this many quantiles.
-const BUCKET_SHIFT: u32 = 7;
+const BUCKET_SHIFT: u32 = 10;
 const BUCKETS: usize = (TOTAL >> BUCKET_SHIFT) as usize;
 
 /// The frequencies of one channel's symbols, in units of 2^-16, and of the escape that stands for all others.

@@ -6,7 +6,7 @@
 #[path = "golden/mod.rs"]
 mod golden;
 
-use feature_codec::{Counts, Symbol, Tables};
+use feature_codec::{ChannelCounts, Counts, Geometry, Symbol, Tables};
 use golden::{VECTORS, Vector, check, parse};
 
 #[test]
@@ -58,18 +58,22 @@ fn write_vectors() {
         2
     ];
 
+    let plain = |counts: &[Counts]| counts.iter().cloned().map(Into::into).collect();
     let write = |name: &str,
-                 counts: Vec<Counts>,
-                 channels: usize,
-                 positions: usize,
+                 counts: Vec<ChannelCounts>,
+                 [channels, rows, columns]: [usize; 3],
                  symbols: Vec<Symbol>| {
+        let geometry = Geometry {
+            channels,
+            rows,
+            columns,
+        };
         let tables = Tables::from_counts(&counts).unwrap();
-        let payload = tables.encode(&symbols, channels, positions).unwrap();
+        let payload = tables.encode(&symbols, geometry).unwrap();
         let vector = Vector {
             counts,
             tables: tables.to_bytes(),
-            channels,
-            positions,
+            geometry,
             symbols,
             payload,
         };
@@ -81,19 +85,35 @@ fn write_vectors() {
         .flat_map(|wide| [wide; 49])
         .map(&mut small)
         .collect();
-    write("laplacian", four.clone(), 4, 49, symbols);
+    write("laplacian", plain(&four), [4, 7, 7], symbols);
     let symbols = [25, 8]
         .into_iter()
         .flat_map(|wide| [wide; 49])
         .map(&mut small)
         .collect();
-    write("prefix", four.clone(), 2, 49, symbols);
+    write("prefix", plain(&four), [2, 7, 7], symbols);
     let far = [
         -32768, 32767, -31, 31, -32, 32, 255, -256, 1000, -4097, 0, 30, -30, 16384, 5,
     ];
     let symbols = far.into_iter().chain(far.into_iter().rev()).collect();
-    write("escapes", four, 2, 15, symbols);
-    write("certain", certain, 2, 49, vec![0; 98]);
+    write("escapes", plain(&four), [2, 3, 5], symbols);
+    write("certain", plain(&certain), [2, 7, 7], vec![0; 98]);
+    let several = |classes: [u8; 15], levels| ChannelCounts {
+        levels,
+        classes,
+        counts: four[..usize::from(classes[14]) + 1].to_vec(),
+    };
+    let contexts = vec![
+        several([0, 0, 0, 1, 1, 1, 2, 2, 2, 1, 1, 1, 2, 2, 3], [0, 0]),
+        four[2].clone().into(),
+        several([0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2], [300, 1500]),
+    ];
+    let symbols = [9, 3, 2]
+        .into_iter()
+        .flat_map(|wide| [wide; 30])
+        .map(&mut small)
+        .collect();
+    write("contexts", contexts, [3, 5, 6], symbols);
 }
 
 fn print(vector: &Vector) -> String {
@@ -107,16 +127,28 @@ fn print(vector: &Vector) -> String {
             .collect::<String>()
     };
     let mut lines = Vec::new();
-    for Counts { min, counts } in &vector.counts {
-        let counts: Vec<_> = counts.iter().map(ToString::to_string).collect();
-        lines.push(format!("counts {min}: {}", list(&counts)));
+    for channel in &vector.counts {
+        if channel.counts.len() > 1 {
+            let [middling, high] = channel.levels;
+            let classes = channel.classes.map(|class| class.to_string());
+            lines.push(format!("classes {middling} {high}: {}", list(&classes)));
+        }
+        for Counts { min, counts } in &channel.counts {
+            let counts: Vec<_> = counts.iter().map(ToString::to_string).collect();
+            lines.push(format!("counts {min}: {}", list(&counts)));
+        }
     }
     lines.push(format!("tables {}", hex(&vector.tables)));
-    lines.push(format!("geometry {} {}", vector.channels, vector.positions));
+    let Geometry {
+        channels,
+        rows,
+        columns,
+    } = vector.geometry;
+    lines.push(format!("geometry {channels} {rows} {columns}"));
     lines.extend(
         vector
             .symbols
-            .chunks(vector.positions)
+            .chunks(rows * columns)
             .map(|channel| format!("symbols {}", strings(channel))),
     );
     lines.push(format!("payload {}", hex(&vector.payload)));

@@ -57,13 +57,14 @@ impl<'a> Codec<'a> {
     ) -> Result<Vec<Coded>> {
         let positions = self.file.positions();
         let [channels, _, _] = self.file.latent_shape();
+        let geometry = self.file.geometry(rate.channels());
         let mut restored = Vec::with_capacity(latents.len());
         let mut bytes = Vec::new();
         for latent in latents.chunks(channels * positions) {
             let symbols = quantise(latent, rate, positions);
-            let payload = rate.tables.encode(&symbols, rate.channels(), positions)?;
+            let payload = rate.tables.encode(&symbols, geometry)?;
             bytes.push(HEADER_BYTES + payload.len());
-            let symbols = rate.tables.decode(&payload, rate.channels(), positions)?;
+            let symbols = rate.tables.decode(&payload, geometry)?;
             restored.extend(dequantise(&symbols, rate, positions, channels));
         }
         let answers = rows(tail.forward(self.decoder.restore(

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use aecnn::Split;
 use bytes::Bytes;
+use feature_codec::Geometry;
 use wire::{Frame, FrameHeader, FrameResult, HEADER_BYTES};
 
 use super::hello::Agreement;
@@ -21,7 +22,7 @@ pub(super) struct Checked {
     pub(super) header: FrameHeader,
     codec: CodecId,
     split: Split,
-    positions: usize,
+    geometry: Geometry,
     payload: Bytes,
     arrived: Instant,
 }
@@ -61,12 +62,11 @@ pub(super) fn check(
             most: rate.channels(),
         });
     }
-    let [_, rows, columns] = codec.latent_shape();
     Ok(Checked {
         header,
         codec: id,
         split: codec.split,
-        positions: rows * columns,
+        geometry: codec.geometry(usize::from(header.channels)),
         payload: message.slice(HEADER_BYTES..),
         arrived,
     })
@@ -121,8 +121,7 @@ fn decode(catalogue: &Catalogue, frame: &Checked) -> Result<Input, Refusal> {
         .and_then(|codec| codec.rates.get(rate))
         .map(|rate| &rate.tables)
         .ok_or_else(|| Refusal::Internal("the frame's codec is gone".to_owned()))?;
-    let channels = usize::from(frame.header.channels);
-    let symbols = tables.decode(&frame.payload, channels, frame.positions)?;
+    let symbols = tables.decode(&frame.payload, frame.geometry)?;
     Ok(Input::Latent {
         codec: frame.codec,
         split: frame.split,

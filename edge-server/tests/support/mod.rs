@@ -27,7 +27,7 @@ use edge_server::config::Config;
 use edge_server::engine::{Engine, EngineError, Inference, Input, Output};
 use edge_server::page::Page;
 use edge_server::server::serve;
-use feature_codec::{Counts, Symbol, Tables};
+use feature_codec::{Counts, Geometry, Symbol, Tables};
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -42,7 +42,11 @@ use wire::{ClientMessage, ErrorMessage, Frame, FrameHeader, Hello, ServerMessage
 pub const CLASSES: usize = 10;
 /// Latent channels of the test's codec, and positions in each.
 pub const CHANNELS: usize = 4;
-pub const POSITIONS: usize = 7 * 7;
+pub const GEOMETRY: Geometry = Geometry {
+    channels: CHANNELS,
+    rows: 7,
+    columns: 7,
+};
 /// Nothing in these tests may take longer.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -410,9 +414,9 @@ impl Device {
 
 /// A right frame whose first symbol is `first`.
 pub fn frame(sequence: u32, first: Symbol) -> Vec<u8> {
-    let mut symbols = vec![0; CHANNELS * POSITIONS];
+    let mut symbols = vec![0; CHANNELS * GEOMETRY.rows * GEOMETRY.columns];
     symbols[0] = first;
-    let payload = tables().encode(&symbols, CHANNELS, POSITIONS).unwrap();
+    let payload = tables().encode(&symbols, GEOMETRY).unwrap();
     Frame {
         header: header(sequence),
         payload: &payload,

@@ -16,7 +16,7 @@
 
 use std::collections::HashMap;
 
-use feature_codec::{TableError, Tables};
+use feature_codec::{Geometry, TableError, Tables};
 use half::f16;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
@@ -30,7 +30,7 @@ use crate::{FeatureShape, Split, Variant};
 /// The name of the container's metadata entry.
 pub const METADATA_KEY: &str = "aecnn-codec";
 /// The version of the format that this crate reads and writes.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// Most rates in one file: their number is a byte on the wire.
 pub const MAX_RATES: usize = 255;
 
@@ -393,6 +393,17 @@ impl CodecFile {
             feature.height / block,
             feature.width / block,
         ]
+    }
+
+    /// How the symbols of a payload with so many channels lie.
+    #[must_use]
+    pub fn geometry(&self, channels: usize) -> Geometry {
+        let [_, rows, columns] = self.latent_shape();
+        Geometry {
+            channels,
+            rows,
+            columns,
+        }
     }
 
     /// Positions in a latent channel: its height times its width.

@@ -3,51 +3,83 @@
 //!
 //! A vector is a text file with one line for each of
 //!
-//! - `counts MIN: C C ...`, once a channel: what the tables are frozen from;
+//! - `classes LEVEL LEVEL: T T ...`, before a channel with several tables: the table of each class of contexts;
+//! - `counts MIN: C C ...`, once a table: what the tables are frozen from;
 //! - `tables HEX`: the tables' bytes;
-//! - `geometry CHANNELS POSITIONS`;
+//! - `geometry CHANNELS ROWS COLUMNS`;
 //! - `symbols S S ...`, once a channel that is coded;
 //! - `payload HEX`.
 
-use feature_codec::{Counts, Symbol, Tables};
+use feature_codec::{ChannelCounts, Counts, Geometry, Symbol, Tables};
 
 /// Names and texts of the vectors.
-pub const VECTORS: [(&str, &str); 4] = [
+pub const VECTORS: [(&str, &str); 5] = [
     ("laplacian", include_str!("laplacian.txt")),
     ("prefix", include_str!("prefix.txt")),
     ("escapes", include_str!("escapes.txt")),
     ("certain", include_str!("certain.txt")),
+    ("contexts", include_str!("contexts.txt")),
 ];
 
 /// One vector.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Vector {
-    pub counts: Vec<Counts>,
+    pub counts: Vec<ChannelCounts>,
     pub tables: Vec<u8>,
-    pub channels: usize,
-    pub positions: usize,
+    pub geometry: Geometry,
     pub symbols: Vec<Symbol>,
     pub payload: Vec<u8>,
 }
 
 /// Reads a vector; `None` where its text is not of the form above.
 pub fn parse(text: &str) -> Option<Vector> {
-    let mut vector = Vector::default();
+    let mut vector = Vector {
+        counts: Vec::new(),
+        tables: Vec::new(),
+        geometry: Geometry {
+            channels: 0,
+            rows: 0,
+            columns: 0,
+        },
+        symbols: Vec::new(),
+        payload: Vec::new(),
+    };
+    // Tables that the last channel still lacks.
+    let mut lacking = 0;
     for line in text.lines() {
         let (what, rest) = line.split_once(' ').unwrap_or((line, ""));
         match what {
             "counts" => {
                 let (min, counts) = rest.split_once(':')?;
-                vector.counts.push(Counts {
+                let counts = Counts {
                     min: min.parse().ok()?,
                     counts: numbers(counts)?,
+                };
+                if lacking > 0 {
+                    vector.counts.last_mut()?.counts.push(counts);
+                    lacking -= 1;
+                } else {
+                    vector.counts.push(counts.into());
+                }
+            }
+            "classes" => {
+                let (levels, classes) = rest.split_once(':')?;
+                let classes: Vec<u8> = numbers(classes)?;
+                lacking = usize::from(*classes.iter().max()?) + 1;
+                vector.counts.push(ChannelCounts {
+                    levels: numbers(levels)?.try_into().ok()?,
+                    classes: classes.try_into().ok()?,
+                    counts: Vec::new(),
                 });
             }
             "tables" => vector.tables = bytes(rest)?,
             "geometry" => {
-                let (channels, positions) = rest.split_once(' ')?;
-                vector.channels = channels.parse().ok()?;
-                vector.positions = positions.parse().ok()?;
+                let [channels, rows, columns] = numbers(rest)?.try_into().ok()?;
+                vector.geometry = Geometry {
+                    channels,
+                    rows,
+                    columns,
+                };
             }
             "symbols" => vector.symbols.extend(numbers::<Symbol>(rest)?),
             "payload" => vector.payload = bytes(rest)?,
@@ -62,8 +94,7 @@ pub fn check(vector: &Vector) -> Result<(), &'static str> {
     let Vector {
         counts,
         tables: bytes,
-        channels,
-        positions,
+        geometry,
         symbols,
         payload,
     } = vector;
@@ -77,11 +108,11 @@ pub fn check(vector: &Vector) -> Result<(), &'static str> {
         "the tables read back otherwise",
     )?;
     let coded = tables
-        .encode(symbols, *channels, *positions)
+        .encode(symbols, *geometry)
         .map_err(|_| "the symbols are refused")?;
     ensure(coded == *payload, "the symbols code to another payload")?;
     let decoded = tables
-        .decode(payload, *channels, *positions)
+        .decode(payload, *geometry)
         .map_err(|_| "the payload is refused")?;
     ensure(decoded == *symbols, "the payload decodes to other symbols")
 }

@@ -13,6 +13,7 @@
 //! synthesis  x = M^(-1/2) U y + m
 //! ```
 
+mod contexts;
 pub(crate) mod rates;
 mod statistics;
 mod transform;

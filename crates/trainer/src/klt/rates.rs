@@ -1,10 +1,11 @@
 //! Steps and tables for wanted sizes.
 
 use aecnn::codec::{Rate, Transform};
-use anyhow::{Context, Result, ensure};
-use feature_codec::{Counts, Symbol, Tables};
+use anyhow::{Context as _, Result, ensure};
+use feature_codec::{ChannelCounts, Context, Geometry, Symbol, Tables, contexts};
 use rayon::prelude::*;
 
+use super::contexts::channel_counts;
 use super::statistics::Statistics;
 
 /// Components that are other than zero less often than this are not sent.
@@ -21,40 +22,47 @@ pub(super) fn fit(
         (0.0..=0.5).contains(&rounding),
         "--rounding must be 0 to 0.5, not {rounding}"
     );
-    let components = components(statistics, transform);
-    let positions = statistics.samples[0].len() / statistics.values;
+    let latents = latents(statistics, transform);
+    let Transform { feature, block, .. } = transform;
+    let grid = [feature.height / block, feature.width / block];
+    let components = components_of(&latents, grid[0] * grid[1]);
     let mut wanted = wanted_bytes.to_vec();
     wanted.sort_by(f64::total_cmp);
     wanted
         .into_iter()
         .map(|bytes| {
-            let step = step_for(&components, positions, bytes, rounding);
+            let step = step_for(&components, grid[0] * grid[1], bytes, rounding);
             let name = format!("{bytes:.0}B");
-            rate(&components, name, step, rounding)
+            rate(&latents, grid, name, step, rounding)
                 .with_context(|| format!("the rate of {bytes} bytes"))
         })
         .collect()
 }
 
-/// Each component's values over all sampled blocks.
-fn components(statistics: &Statistics, transform: &Transform) -> Vec<Vec<f32>> {
+/// The latents `[k, positions]` of the sampled pictures.
+fn latents(statistics: &Statistics, transform: &Transform) -> Vec<Vec<f32>> {
     let n = statistics.values;
-    transform
-        .analysis
-        .par_chunks(n)
-        .zip(&transform.analysis_bias)
-        .map(|(row, bias)| {
-            statistics
-                .samples
-                .iter()
-                .flat_map(|picture| picture.chunks(n))
-                .map(|x| bias + row.iter().zip(x).map(|(a, x)| a * x).sum::<f32>())
+    let component = |row: &[f32], bias: &f32, picture: &[f32]| -> Vec<f32> {
+        picture
+            .chunks(n)
+            .map(|x| bias + row.iter().zip(x).map(|(a, x)| a * x).sum::<f32>())
+            .collect()
+    };
+    statistics
+        .samples
+        .par_iter()
+        .map(|picture| {
+            transform
+                .analysis
+                .chunks(n)
+                .zip(&transform.analysis_bias)
+                .flat_map(|(row, bias)| component(row, bias, picture))
                 .collect()
         })
         .collect()
 }
 
-/// The same of latents `[k, positions]`, one a picture.
+/// Each channel's values over all pictures, whose latents are `[k, positions]`.
 pub(crate) fn components_of(latents: &[Vec<f32>], positions: usize) -> Vec<Vec<f32>> {
     let k = latents.first().map_or(0, Vec::len) / positions;
     (0..k)
@@ -74,7 +82,7 @@ fn symbol(value: f32, step: f32, rounding: f32) -> Symbol {
     (steps.abs() + rounding).floor().copysign(steps) as Symbol
 }
 
-fn counts(component: &[f32], step: f32, rounding: f32) -> Counts {
+fn counts(component: &[f32], step: f32, rounding: f32) -> Vec<u64> {
     let symbols: Vec<Symbol> = component
         .iter()
         .map(|value| symbol(*value, step, rounding))
@@ -85,7 +93,7 @@ fn counts(component: &[f32], step: f32, rounding: f32) -> Counts {
     for symbol in symbols {
         counts[(i32::from(symbol) - i32::from(min)) as usize] += 1;
     }
-    Counts { min, counts }
+    counts
 }
 
 /// Bits a symbol of this distribution takes at best.
@@ -106,7 +114,7 @@ fn step_for(components: &[Vec<f32>], positions: usize, bytes: f64, rounding: f32
     let size = |step: f32| -> f64 {
         let bits: f64 = components
             .par_iter()
-            .map(|component| entropy(&counts(component, step, rounding).counts))
+            .map(|component| entropy(&counts(component, step, rounding)))
             .sum();
         bits * positions as f64 / 8.0
     };
@@ -122,40 +130,60 @@ fn step_for(components: &[Vec<f32>], positions: usize, bytes: f64, rounding: f32
     (low * high).sqrt()
 }
 
+/// The rate of this step: which channels it sends, their tables and what their symbols are restored as, by
+/// the latents `[k, rows, columns]` of some pictures.
 pub(crate) fn rate(
-    components: &[Vec<f32>],
+    latents: &[Vec<f32>],
+    [rows, columns]: [usize; 2],
     name: String,
     step: f32,
     rounding: f32,
 ) -> Result<Rate> {
-    let all: Vec<Counts> = components
-        .par_iter()
-        .map(|component| counts(component, step, rounding))
-        .collect();
-    let channels = all
+    let components = components_of(latents, rows * columns);
+    let sent = |component: &Vec<f32>| {
+        let symbols = component.iter().map(|value| symbol(*value, step, rounding));
+        let others = symbols.filter(|symbol| *symbol != 0).count();
+        others as f64 > RAREST * component.len() as f64
+    };
+    let channels = components
         .iter()
-        .rposition(|counts| {
-            let total: u64 = counts.counts.iter().sum();
-            let zero = usize::try_from(-i32::from(counts.min)).ok();
-            let zeros = zero
-                .and_then(|at| counts.counts.get(at))
-                .copied()
-                .unwrap_or(0);
-            (total - zeros) as f64 > RAREST * total as f64
-        })
+        .rposition(sent)
         .context("the step is so large that nothing would be sent")?
         + 1;
     let reconstruction = components[..channels]
         .iter()
         .map(|component| reconstruction(component, step, rounding))
         .collect();
-    let tables = Tables::from_counts(&all[..channels])?;
+    let geometry = Geometry {
+        channels,
+        rows,
+        columns,
+    };
+    let pictures: Vec<Vec<(Symbol, Context)>> = latents
+        .par_iter()
+        .map(|latent| {
+            let symbols: Vec<Symbol> = latent[..channels * rows * columns]
+                .iter()
+                .map(|value| symbol(*value, step, rounding))
+                .collect();
+            let around = contexts(&symbols, geometry);
+            symbols.iter().copied().zip(around).collect()
+        })
+        .collect();
+    let counts: Vec<ChannelCounts> = (0..channels)
+        .into_par_iter()
+        .map(|channel| {
+            let of = channel * rows * columns..(channel + 1) * rows * columns;
+            let all = pictures.iter().flat_map(|picture| &picture[of.clone()]);
+            channel_counts(&all.copied().collect::<Vec<_>>())
+        })
+        .collect();
     Ok(Rate {
         name,
         step,
         rounding,
         reconstruction,
-        tables,
+        tables: Tables::from_counts(&counts)?,
     })
 }
 

@@ -4,7 +4,7 @@ use aecnn::Split;
 use aecnn::learned::{LearnedCodec, Quantiser};
 use anyhow::{Result, ensure};
 use burn::tensor::{Tensor, TensorData};
-use feature_codec::{Counts, Symbol, Tables};
+use feature_codec::{Counts, Geometry, Symbol, Tables};
 use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::Value;
@@ -125,13 +125,18 @@ impl Harness {
     ) -> Result<Vec<Sent>> {
         let [channels, height, width] = of.net.codec.latent_shape();
         let positions = height * width;
+        let geometry = Geometry {
+            channels,
+            rows: height,
+            columns: width,
+        };
         let latent = of.net.codec.encode(input).try_into_vec_as::<f32>()?;
         let symbols = of.quantiser.symbols(&latent);
         let coded = symbols
             .par_chunks(channels * positions)
             .map(|symbols| {
-                let payload = tables.encode(symbols, channels, positions)?;
-                Ok((payload.len(), tables.decode(&payload, channels, positions)?))
+                let payload = tables.encode(symbols, geometry)?;
+                Ok((payload.len(), tables.decode(&payload, geometry)?))
             })
             .collect::<Result<Vec<(usize, Vec<Symbol>)>>>()?;
         let decoded: Vec<f32> = coded

@@ -9,7 +9,7 @@ use super::TrainRateArgs;
 use super::model::RateCodec;
 use super::pictures::Pictures;
 use crate::data::Loader;
-use crate::klt::rates::{components_of, rate};
+use crate::klt::rates::rate;
 use crate::measure::BATCH;
 use crate::model::ModelFolder;
 use crate::progress::bar;
@@ -49,12 +49,16 @@ pub(super) fn write(
     // Tables belong to what a reader of the file computes, half-precision storage included.
     let draft = build(start.rates.clone())?.to_bytes(folder.manifest.variant)?;
     let draft = CodecFile::parse(&draft)?;
-    let latents = latents(args, folder, network, &draft, pictures, device)?;
-    let components = components_of(&latents, start.positions());
+    let calibration = pictures.whole(args.calibration, BATCH);
+    let latents = latents(folder, network, &draft, calibration, device)?;
+    let [_, rows, columns] = start.latent_shape();
     let rates = start
         .rates
         .iter()
-        .map(|old| rate(&components, old.name.clone(), old.step, old.rounding))
+        .map(|old| {
+            let name = old.name.clone();
+            rate(&latents, [rows, columns], name, old.step, old.rounding)
+        })
         .collect::<Result<Vec<_>>>()?;
     publish(
         folder,
@@ -66,13 +70,12 @@ pub(super) fn write(
     )
 }
 
-/// The latents of the calibration pictures, one behind the other.
-fn latents(
-    args: &TrainRateArgs,
+/// The latents of pictures of 224x224 pixels.
+pub(super) fn latents<'a>(
     folder: &ModelFolder,
     network: &ResNet50,
     codec: &CodecFile,
-    pictures: &Pictures,
+    batches: impl ExactSizeIterator<Item = &'a [Vec<u8>]>,
     device: &Device,
 ) -> Result<Vec<Vec<f32>>> {
     let loader = Loader {
@@ -83,17 +86,14 @@ fn latents(
     let [k, _, _] = codec.latent_shape();
     let size = k * codec.positions();
     let mut latents = Vec::new();
-    let progress = bar(
-        args.calibration.min(pictures.trained_on()),
-        "fitting tables",
-    );
-    for batch in pictures.whole(args.calibration, BATCH) {
+    let progress = bar(batches.len(), "batches for tables");
+    for batch in batches {
         let input = loader.input(batch.iter().map(Vec::as_slice), device);
         let values = encoder
             .forward(front.forward(input))
             .try_into_vec_as::<f32>()?;
         latents.extend(values.chunks(size).map(<[f32]>::to_vec));
-        progress.inc(batch.len() as u64);
+        progress.inc(1);
     }
     progress.finish_and_clear();
     Ok(latents)

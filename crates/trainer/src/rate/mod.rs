@@ -36,6 +36,8 @@ use burn::tensor::Device;
 use clap::Args;
 
 use crate::data::PictureArgs;
+use crate::klt::rates::components_of;
+use crate::measure::BATCH;
 use crate::model::{ModelFolder, read_codec};
 use crate::train::Stop;
 use model::{NetworkArgs, RateCodec};
@@ -51,7 +53,8 @@ pub(crate) struct TrainRateArgs {
     /// The model folder.
     #[arg(long, default_value = "models/resnet50-imagenet")]
     model: PathBuf,
-    /// The codec to start from, as `trainer fit-klt` wrote it; its rates are those of the result.
+    /// The codec to start from, as `trainer fit-klt` or an earlier training wrote it; its rates are those
+    /// of the result.
     #[arg(long)]
     from: PathBuf,
     /// Where checkpoint and log are kept.
@@ -125,10 +128,13 @@ pub(crate) fn run(args: &TrainRateArgs) -> Result<()> {
     let curve = curve::Curve::measure_once(args, &folder, &plain, &start, &pictures, &device)?;
     let network = folder.network(&tracked)?;
     let split = start.split;
+    let calibration = pictures.whole(args.held_out, BATCH);
+    let latents = export::latents(&folder, &plain, &start, calibration, &device)?;
+    let components = components_of(&latents, start.positions());
     let mut trainer = Trainer {
-        codec: RateCodec::from_codec(&start, &args.network, args.seed, &tracked)?,
+        codec: RateCodec::from_codec(&start, &latents, &args.network, args.seed, &tracked)?,
         optimizer: AdamConfig::new().with_epsilon(1e-8).init(),
-        prior: Prior::new(&start),
+        prior: Prior::new(&start.rates, &components),
         step: 0,
     };
     checkpoint::resume(&args.run, &mut trainer, &tracked)?;

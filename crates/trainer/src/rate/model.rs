@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use aecnn::codec::{CodecFile, Decoder, Encoder, Network, NetworkConfig, Transform};
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
 use clap::Args;
 
-use super::prior::shares;
 use crate::train::{collect, values_of};
 
 /// Sizes of the networks around the linear maps.
@@ -44,16 +43,25 @@ pub(super) struct RateCodec {
 }
 
 impl RateCodec {
-    /// The starting codec with networks around it that change nothing yet.
+    /// The starting codec as it is, where it has such networks already; else with networks around
+    /// it that change nothing yet. `latents` are some pictures' by that codec.
     pub(super) fn from_codec(
         start: &CodecFile,
+        latents: &[Vec<f32>],
         args: &NetworkArgs,
         seed: u64,
         device: &Device,
     ) -> Result<Self> {
-        let network = untrained(start, args.config(), seed);
         let mut transform = start.transform().clone();
-        transform.network = network;
+        if transform.network.config != args.config() {
+            ensure!(
+                transform.network.config == NetworkConfig::default(),
+                "{} has networks of other sizes than --attention, --refine-blocks and --refine-hidden ask for: {:?}",
+                start.name,
+                transform.network.config
+            );
+            transform.network = untrained(start, latents, args.config(), seed);
+        }
         let codec = CodecFile::new(
             start.name.clone(),
             start.method,
@@ -117,7 +125,7 @@ impl RateCodec {
 }
 
 /// Networks that leave the codec as it is: gates of one, gains of one, refinements of zero.
-fn untrained(start: &CodecFile, config: NetworkConfig, seed: u64) -> Network {
+fn untrained(start: &CodecFile, latents: &[Vec<f32>], config: NetworkConfig, seed: u64) -> Network {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut normal = move || {
         // The sum of uniform numbers is normal enough to start from.
@@ -139,7 +147,7 @@ fn untrained(start: &CodecFile, config: NetworkConfig, seed: u64) -> Network {
                 .any(|part| name.ends_with(part))
                 && name != "attention.expand.weight";
             let values = if name == "refine.scale" {
-                scales(start)
+                scales(start, latents)
             } else if is_random {
                 (0..n).map(|_| he * normal()).collect()
             } else {
@@ -151,19 +159,25 @@ fn untrained(start: &CodecFile, config: NetworkConfig, seed: u64) -> Network {
     Network { config, tensors }
 }
 
-/// One over the deviation of each channel, by its table at the finest rate.
-fn scales(start: &CodecFile) -> Vec<f32> {
+/// One over the deviation of each channel; of channels that are next to nothing, one over a part of
+/// the finest step.
+fn scales(start: &CodecFile, latents: &[Vec<f32>]) -> Vec<f32> {
     let [k, _, _] = start.latent_shape();
-    let mut scales = vec![0.0; k];
-    if let Some(rate) = start.rates.last() {
-        for (scale, table) in scales.iter_mut().zip(rate.tables.iter()) {
-            let variance: f64 = shares(table)
-                .map(|(symbol, share)| f64::from(symbol).powi(2) * share)
-                .sum();
-            *scale = (1.0 / (f64::from(rate.step) * (variance + 0.1).sqrt())) as f32;
+    let mut squares = vec![0.0; k];
+    for latent in latents {
+        for (square, channel) in squares.iter_mut().zip(latent.chunks(start.positions())) {
+            *square += channel.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
         }
     }
-    scales
+    let n = (latents.len() * start.positions()).max(1) as f64;
+    let least = start
+        .rates
+        .last()
+        .map_or(1.0, |rate| 0.1 * f64::from(rate.step).powi(2));
+    squares
+        .into_iter()
+        .map(|square| (1.0 / (square / n + least).sqrt()) as f32)
+        .collect()
 }
 
 /// Asks for gradients of every parameter.

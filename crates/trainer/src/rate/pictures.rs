@@ -51,7 +51,11 @@ impl Pictures {
     }
 
     /// The first `count` of the pictures that are trained on, whole and in batches of `size`.
-    pub(super) fn whole(&self, count: usize, size: usize) -> impl Iterator<Item = &[Vec<u8>]> {
+    pub(super) fn whole(
+        &self,
+        count: usize,
+        size: usize,
+    ) -> impl ExactSizeIterator<Item = &[Vec<u8>]> {
         self.train[..count.min(self.train.len())].chunks(size)
     }
 

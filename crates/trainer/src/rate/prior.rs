@@ -1,8 +1,7 @@
 //! What a symbol costs, as a running estimate for each rate and channel.
 
-use aecnn::codec::{CodecFile, Rate};
+use aecnn::codec::Rate;
 use burn::tensor::{Device, Tensor, TensorData};
-use feature_codec::{Symbol, Table};
 use serde::{Deserialize, Serialize};
 
 /// The share of the past in the running estimates, for each picture seen at a rate.
@@ -44,33 +43,18 @@ pub(super) struct Costs {
 }
 
 impl Prior {
-    /// From the tables of the codec that training starts from.
-    pub(super) fn new(start: &CodecFile) -> Self {
-        let [k, _, _] = start.latent_shape();
-        let moments = |rate: &Rate, channel: usize| {
-            let sum = |of: fn(f64) -> f64| -> f64 {
-                rate.tables.table(channel).map_or(0.0, |table| {
-                    shares(table)
-                        .map(|(symbol, share)| share * of(f64::from(symbol)))
-                        .sum()
-                })
-            };
-            let square = sum(|s| s * s);
-            let worth = rate
-                .reconstruction
-                .get(channel)
-                .map_or(1.0, |r| f64::from(r / rate.step));
-            Moments {
-                nonzero: sum(|s| if s == 0.0 { 0.0 } else { 1.0 }),
-                magnitude: sum(f64::abs),
-                product: worth * square,
-                square,
-            }
+    /// From the values of each of the payload's channels in some pictures.
+    pub(super) fn new(rates: &[Rate], components: &[Vec<f32>]) -> Self {
+        let moments = |rate: &Rate, component: &Vec<f32>| {
+            Moments::of(component.iter().map(|value| {
+                let steps = f64::from(value / rate.step);
+                let magnitude = (steps.abs() + f64::from(rate.rounding)).floor();
+                (steps, magnitude.copysign(steps))
+            }))
         };
-        let rates = start
-            .rates
+        let rates = rates
             .iter()
-            .map(|rate| (0..k).map(|channel| moments(rate, channel)).collect())
+            .map(|rate| components.iter().map(|c| moments(rate, c)).collect())
             .collect();
         Self { rates }
     }
@@ -110,23 +94,14 @@ impl Prior {
             .iter_mut()
             .zip(steps.chunks(positions).zip(symbols.chunks(positions)))
         {
-            let mean = |of: &dyn Fn(f64, f64) -> f64| {
-                steps
-                    .iter()
-                    .zip(symbols)
-                    .map(|(t, s)| of(f64::from(*t), f64::from(*s)))
-                    .sum::<f64>()
-                    / positions as f64
-            };
+            let pairs = steps.iter().zip(symbols);
+            let new = Moments::of(pairs.map(|(t, s)| (f64::from(*t), f64::from(*s))));
             let blend = |old: f64, new: f64| MEMORY * old + (1.0 - MEMORY) * new;
             *moments = Moments {
-                nonzero: blend(
-                    moments.nonzero,
-                    mean(&|_, s| if s == 0.0 { 0.0 } else { 1.0 }),
-                ),
-                magnitude: blend(moments.magnitude, mean(&|_, s| s.abs())),
-                product: blend(moments.product, mean(&|t, s| t * s)),
-                square: blend(moments.square, mean(&|_, s| s * s)),
+                nonzero: blend(moments.nonzero, new.nonzero),
+                magnitude: blend(moments.magnitude, new.magnitude),
+                product: blend(moments.product, new.product),
+                square: blend(moments.square, new.square),
             };
         }
     }
@@ -157,6 +132,24 @@ impl From<Moments> for [u64; 4] {
 }
 
 impl Moments {
+    /// Of values in steps and their symbols.
+    fn of(pairs: impl ExactSizeIterator<Item = (f64, f64)>) -> Self {
+        let n = pairs.len().max(1) as f64;
+        let [mut nonzero, mut magnitude, mut product, mut square] = [0.0; 4];
+        for (value, symbol) in pairs {
+            nonzero += if symbol == 0.0 { 0.0 } else { 1.0 };
+            magnitude += symbol.abs();
+            product += value * symbol;
+            square += symbol * symbol;
+        }
+        Self {
+            nonzero: nonzero / n,
+            magnitude: magnitude / n,
+            product: product / n,
+            square: square / n,
+        }
+    }
+
     fn nonzero(&self) -> f64 {
         self.nonzero.clamp(RAREST, 1.0 - 1e-3)
     }
@@ -166,14 +159,6 @@ impl Moments {
         let mean = self.magnitude.max(RAREST) / self.nonzero();
         (1.0 - 1.0 / mean.max(1.0)).clamp(0.02, 0.98)
     }
-}
-
-/// A table's symbols and how likely each is.
-pub(super) fn shares(table: &Table) -> impl Iterator<Item = (Symbol, f64)> + '_ {
-    (table.min()..=table.max()).filter_map(|symbol| {
-        let frequency = table.frequency(symbol)?;
-        Some((symbol, f64::from(frequency) / 65536.0))
-    })
 }
 
 #[cfg(test)]
