@@ -45,6 +45,7 @@
  * @property {{ crop: number }} preprocessing
  * @property {number} classes
  * @property {PartEntry[]} parts
+ * @property {FileEntry} labels a JSON array of the classes' names
  * @property {CodecEntry[]} codecs
  * @property {{ source: string, licence: string, attribution: string }} provenance
  * @property {string} digest

@@ -17,9 +17,9 @@ export type Way =
 export interface Link {
   /** Kilobits (1000 bits) a second, each way; 50 to 100,000. */
   kbps: number;
-  /** Milliseconds there and back, without the time that bytes take; 0 to 10,000. Half of it each way. */
+  /** Milliseconds there and back, without the time that bytes take; 0 to 2,000. Half of it each way. */
   rttMs: number;
-  /** Each message is delayed by up to so many milliseconds more; 0 to 5,000. Messages keep their order. */
+  /** Each message is delayed by up to so many milliseconds more; 0 to 1,000. Messages keep their order. */
   jitterMs: number;
   /** Share of messages, 0 to 0.5, that arrive a retransmission later, as TCP would deliver them. */
   loss: number;
@@ -223,6 +223,8 @@ export interface SubmitOptions {
   way?: Way | null;
   /** Have the answer carry the latent. */
   wantLatent?: boolean;
+  /** Leave the source open: the caller closes it when its answer has come. */
+  keep?: boolean;
 }
 
 /** Frames since `connect`. */
