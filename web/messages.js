@@ -2,8 +2,15 @@
 
 /**
  * @typedef {import('../device-wasm/src/types.d.ts').Answer} Answer
+ * @typedef {import('../device-wasm/src/types.d.ts').Decision} Decision
+ * @typedef {import('../device-wasm/src/types.d.ts').Estimate} Estimate
+ * @typedef {import('../device-wasm/src/types.d.ts').Goal} Goal
+ * @typedef {import('../device-wasm/src/types.d.ts').Latent} Latent
+ * @typedef {import('../device-wasm/src/types.d.ts').Link} Link
  * @typedef {import('../device-wasm/src/types.d.ts').SessionState} SessionState
  * @typedef {import('../device-wasm/src/types.d.ts').StepTimings} StepTimings
+ * @typedef {import('../device-wasm/src/types.d.ts').Steps} Steps
+ * @typedef {import('../device-wasm/src/types.d.ts').Way} Way
  */
 
 /**
@@ -38,6 +45,7 @@
  * @property {{ crop: number }} preprocessing
  * @property {number} classes
  * @property {PartEntry[]} parts
+ * @property {FileEntry} labels a JSON array of the classes' names
  * @property {CodecEntry[]} codecs
  * @property {{ source: string, licence: string, attribution: string }} provenance
  * @property {string} digest
@@ -51,11 +59,18 @@
  * @property {ImageBitmap} image handed over
  * @property {number} capturedAt microseconds since 1970 at which the capture began
  * @property {number} captureMs what the page spent on it
+ * @property {Way | null} [way] null: the chosen codec and rate, or what automatic offloading decides
+ * @property {boolean} [wantLatent] whether the result shall carry what was sent
  */
 
 /**
+ * `choose` loads what the codec needs; of a split that is loaded, only the codec. `link-emulation`: null ends it.
+ * `load-whole` makes the way `device` possible: it downloads the rest of the network, once. `automatic`: null ends it.
  * @typedef {{ type: 'start', settings: Settings }
  *   | { type: 'choose', codec: string, rate: number }
+ *   | { type: 'link-emulation', link: Link | null }
+ *   | { type: 'load-whole' }
+ *   | { type: 'automatic', goal: Goal | null }
  *   | FrameMessage} ToWorker
  */
 
@@ -81,7 +96,7 @@
  * @property {'ready'} type
  * @property {string} codec
  * @property {number} rate
- * @property {number | null} warmUpMs the first, cold pass; null when only the rate changed
+ * @property {number | null} warmUpMs the first, cold pass; null when the network was there already
  * @property {number} wireBytes bytes that the worker has downloaded so far, as they came over the wire
  */
 
@@ -113,6 +128,34 @@
  * @property {Answer} answer
  * @property {number} captureMs page and worker together
  * @property {number} totalMs from the beginning of the capture to the label
+ * @property {Way} way the one that the frame went
+ * @property {number} upBytes of the message, its header included; 0 where nothing was sent
+ * @property {number} downBytes of the answer
+ * @property {Steps} steps with the page's share of the capture
+ * @property {Latent} [latent] where the frame asked for it and its way has one
+ */
+
+/**
+ * What automatic offloading has chosen: told when the choice changes, and once a second while frames pass.
+ * @typedef {{ type: 'decision' } & Decision} DecisionMessage
+ */
+
+/**
+ * The whole network in this browser. Progress comes while it loads.
+ * @typedef {object} WholeMessage
+ * @property {'whole'} type
+ * @property {'loading' | 'ready'} state
+ * @property {number} bytes that have arrived so far, those of the loaded front included; when ready, all
+ * @property {number} total bytes that it takes
+ * @property {number | null} ms the first, cold pass, when ready
+ */
+
+/**
+ * The graphics device was lost. The worker starts the device anew, on WebGPU or on the CPU; a `backend` message
+ * and `ready` follow.
+ * @typedef {object} RecoveringMessage
+ * @property {'recovering'} type
+ * @property {string} reason
  */
 
 /**
@@ -130,7 +173,8 @@
  * @typedef {{ type: 'models', manifest: Manifest }
  *   | { type: 'link', state: SessionState }
  *   | { type: 'lost', id: number }
- *   | BackendMessage | ProgressMessage | ReadyMessage | ResultMessage | FailureMessage} FromWorker
+ *   | BackendMessage | ProgressMessage | ReadyMessage | ResultMessage | DecisionMessage | WholeMessage
+ *   | RecoveringMessage | FailureMessage} FromWorker
  */
 
 export {};

@@ -1,35 +1,36 @@
-// The worker that holds the device: picks a build, loads it, feeds it frames, tells the page.
+// The worker that holds the device: loads it, feeds it frames, tells the page.
 
-import { chooseBuilds } from './worker/builds.js';
-import { createDevice } from './worker/device.js';
-import { DownloadError, downloadBytes, wireBytes } from './worker/download.js';
-import { codecByName, loadModel, pickCodec, pickRate } from './worker/model.js';
+import { Device } from './worker/api.js';
+import { DownloadError, wireBytes } from './worker/download.js';
+import { fetchManifest, pickCodec, pickRate } from './worker/model.js';
 
 /** @typedef {import('./messages.js').ToWorker} ToWorker */
 /** @typedef {import('./messages.js').FromWorker} FromWorker */
+/** @typedef {import('./messages.js').Answer} Answer */
 /** @typedef {import('./messages.js').Settings} Settings */
-/** @typedef {import('./messages.js').Manifest} Manifest */
-/** @typedef {import('./messages.js').CodecEntry} CodecEntry */
 /** @typedef {import('./messages.js').FrameMessage} FrameMessage */
-/** @typedef {import('./worker/device.js').Device} Device */
+/** @typedef {import('../device-wasm/npm/index.d.ts').Progress} Progress */
 
 const RETRY_MS = 2000;
+/** Classes in an answer. */
+const TOP_K = 5;
+/** Where this page came from: it has the models as well. */
+const HERE = new URL('./', self.location.href);
 
 /** @type {Device | null} */
 let device = null;
-/** @type {Manifest | null} */
-let manifest = null;
-/** @type {{ codec: CodecEntry, rate: number } | null} what the device has loaded */
-let loaded = null;
-/** @type {Settings | null} */
-let settings = null;
+/** Whether frames can be taken. */
+let ready = false;
 /** @type {FrameMessage | null} the frame that is being worked on */
 let current = null;
 /** Loading happens one at a time, in the order it was asked for. @type {Promise<void>} */
 let queue = Promise.resolve();
 
-/** @param {FromWorker} message */
-const tell = (message) => self.postMessage(message);
+/** @param {FromWorker} message @param {Transferable[]} [transfer] */
+const tell = (message, transfer = []) => self.postMessage(message, { transfer });
+
+/** @param {Progress} progress */
+const onProgress = (progress) => tell({ type: 'progress', ...progress });
 
 self.addEventListener('message', (/** @type {MessageEvent<ToWorker>} */ event) => {
   const message = event.data;
@@ -40,121 +41,101 @@ self.addEventListener('message', (/** @type {MessageEvent<ToWorker>} */ event) =
     case 'choose':
       enqueue(() => choose(message.codec, message.rate));
       break;
+    case 'load-whole':
+      enqueue(loadWhole, false);
+      break;
+    case 'link-emulation':
+      enqueue(async () => device?.setLink(message.link), false);
+      break;
+    case 'automatic':
+      enqueue(async () => device?.setAutomatic(message.goal), false);
+      break;
     case 'frame':
       frame(message);
       break;
   }
 });
 
-/** @param {() => Promise<void>} work */
-function enqueue(work) {
-  queue = queue.then(work).catch((error) => fail(error, true));
+/** @param {() => Promise<void>} work @param {boolean} [vital] whether the worker is of no use without it */
+function enqueue(work, vital = true) {
+  queue = queue.then(work).catch((error) => fail(error, vital));
 }
 
-/** @param {Settings} wanted */
-async function start(wanted) {
-  settings = wanted;
-  manifest = await untilReachable(fetchManifest);
+/** @param {Settings} settings */
+async function start(settings) {
+  onProgress({ label: 'Asking the server for its models', share: null, detail: '' });
+  const manifest = await untilReachable(() => fetchManifest(HERE));
   tell({ type: 'models', manifest });
-  device = await untilReachable(makeDevice);
-  const codec = pickCodec(manifest, wanted);
-  await load(codec, pickRate(codec, wanted.rate));
-}
-
-/** @returns {Promise<Manifest>} */
-async function fetchManifest() {
-  tell({ type: 'progress', label: 'Asking the server for its models', share: null, detail: '' });
-  const answer = JSON.parse(new TextDecoder().decode(await downloadBytes('v1/models')));
-  /** @type {Manifest[]} */
-  const models = answer.models;
-  const usable = models.find((model) => model.codecs.length > 0);
-  if (!usable) {
-    throw new Error('The server has no model with a codec. Start it with --models pointing at a folder that has one.');
-  }
-  return usable;
-}
-
-async function makeDevice() {
-  const choices = await chooseBuilds(settings?.backend ?? null);
-  for (const [index, choice] of choices.entries()) {
-    try {
-      const { device: made, name } = await createDevice(choice, (label, share, detail) =>
-        tell({ type: 'progress', label, share, detail }));
-      tell({ type: 'backend', name, reason: choice.reason, fallback: choice.fallback });
-      return made;
-    } catch (error) {
-      const next = choices[index + 1];
-      if (error instanceof DownloadError || !next) throw error;
-      next.reason = `${next.reason} (${describe(error).message})`;
-    }
-  }
-  throw new Error('No build of the device could be started.');
-}
-
-/** @param {CodecEntry} codec @param {number} rate */
-async function load(codec, rate) {
-  const loading = device;
-  const model = manifest;
-  if (!loading || !model) return;
-  if (loaded?.codec.name === codec.name) {
-    loading.setRate(rate);
-    loaded = { codec, rate };
-    tell({ type: 'ready', codec: codec.name, rate, warmUpMs: null, wireBytes: wireBytes() });
-    return;
-  }
-  // Said before hanging up: the page then knows that it was this side that closed the connection.
-  tell({ type: 'progress', label: 'Asking for the weights', share: null, detail: '' });
-  drop();
-  loading.disconnect();
-  loaded = null;
-  const files = await untilReachable(() => loadModel(model, codec, (label, share, detail) =>
-    tell({ type: 'progress', label, share, detail })));
-  tell({ type: 'progress', label: `Preparing the network on ${loading.backend}`, share: null, detail: 'The first pass is the slowest: the device compiles and tunes what it will run.' });
-  await loading.load(JSON.stringify(model), codec.split, files.parts, files.codec, rate);
-  const warmUpMs = await loading.warmUp();
-  loaded = { codec, rate };
-  tell({ type: 'ready', codec: codec.name, rate, warmUpMs, wireBytes: wireBytes() });
-  connect(loading);
+  const progress = (/** @type {string} */ label, /** @type {number | null} */ share, /** @type {string} */ detail) => onProgress({ label, share, detail });
+  device = await untilReachable(() => Device.create(HERE, manifest, settings.backend, progress));
+  tell({ type: 'backend', ...device.backend });
+  listen(device);
+  const codec = pickCodec(manifest, settings);
+  await choose(codec.name, pickRate(codec, settings.rate));
+  device.connect(settings.server, { topK: TOP_K });
 }
 
 /** @param {string} name @param {number} rate */
 async function choose(name, rate) {
-  if (!manifest) return;
-  await load(codecByName(manifest, name), rate);
+  const choosing = device;
+  if (!choosing) return;
+  const warmUpMs = await untilReachable(() => choosing.choose(name, rate, { onProgress }));
+  ready = true;
+  tell({ type: 'ready', codec: name, rate, warmUpMs, wireBytes: wireBytes() });
 }
 
-/** @param {Device} connecting */
-function connect(connecting) {
-  const url = new URL('v1/stream', `${settings?.server.replace(/\/$/, '')}/`);
-  url.protocol = url.protocol.replace('http', 'ws');
-  connecting.connect(url.href, {
-    topK: 5,
-    onResult: (answer) => {
-      const done = current;
-      if (!done || done.capturedAt !== answer.capture_time_us) return;
-      current = null;
-      tell({
-        type: 'result',
-        id: done.id,
-        answer,
-        captureMs: done.captureMs + answer.frame.timings.capture,
-        totalMs: performance.timeOrigin + performance.now() - done.capturedAt / 1000,
-      });
-    },
-    onState: (state) => {
-      if (state.state !== 'ready') drop();
-      tell({ type: 'link', state });
-    },
-    onError: (error) => {
-      fail(error, false);
-      drop();
+async function loadWhole() {
+  const loading = device;
+  if (!loading || loading.hasWhole) return;
+  let total = 0;
+  const { bytes, ms } = await loading.loadWhole({
+    onBytes: (loaded, all) => {
+      total = all;
+      tell({ type: 'whole', state: 'loading', bytes: loaded, total: all, ms: null });
     },
   });
+  tell({ type: 'whole', state: 'ready', bytes, total, ms });
+}
+
+/** @param {Device} listened */
+function listen(listened) {
+  /** @template T @param {string} type @param {(detail: T) => void} then */
+  const on = (type, then) => listened.addEventListener(type, (event) => then(/** @type {CustomEvent<T>} */ (event).detail));
+  on('result', result);
+  on('state', (/** @type {import('./messages.js').SessionState} */ state) => {
+    if (state.state !== 'ready') drop();
+    tell({ type: 'link', state });
+  });
+  on('error', (error) => {
+    fail(error, false);
+    drop();
+  });
+  on('decision', (/** @type {import('./messages.js').Decision} */ decision) => tell({ type: 'decision', ...decision }));
+  on('recovering', (/** @type {{ reason: string }} */ { reason }) => tell({ type: 'recovering', reason }));
+  on('recovered', () => {
+    const chosen = listened.chosen;
+    tell({ type: 'backend', ...listened.backend });
+    if (chosen) tell({ type: 'ready', codec: chosen.codec.name, rate: chosen.rate, warmUpMs: null, wireBytes: wireBytes() });
+  });
+}
+
+/** @param {Answer} answer */
+function result(answer) {
+  const done = current;
+  if (!done || done.capturedAt !== answer.capture_time_us) return;
+  current = null;
+  const { way, upBytes, downBytes, latent, ...rest } = answer;
+  const steps = { ...answer.steps, capture: done.captureMs + answer.steps.capture };
+  const totalMs = performance.timeOrigin + performance.now() - done.capturedAt / 1000;
+  tell({
+    type: 'result', id: done.id, answer: { ...rest, way, upBytes, downBytes },
+    captureMs: steps.capture, totalMs, way, upBytes, downBytes, steps, latent,
+  }, latent ? [/** @type {ArrayBuffer} */ (latent.symbols.buffer)] : []);
 }
 
 /** @param {FrameMessage} message */
 function frame(message) {
-  if (!device || !loaded) {
+  if (!device || !ready) {
     message.image.close();
     tell({ type: 'lost', id: message.id });
     return;
@@ -162,7 +143,7 @@ function frame(message) {
   drop();
   current = message;
   try {
-    device.submit(message.image, message.capturedAt);
+    device.submit(message.image, { capturedAt: message.capturedAt, way: message.way, wantLatent: message.wantLatent });
   } catch (error) {
     fail(error, false);
     drop();

@@ -1,10 +1,10 @@
 //! A frame's way on the device, from pixels to the message, one function for each step.
 
 use aecnn::codec;
-use aecnn::preprocess::{INPUT, centre_crop, normalise};
-use burn::tensor::{Tensor, TensorData};
+use aecnn::preprocess::{INPUT, Preprocessing, centre_crop, normalise};
+use burn::tensor::{Device, Tensor, TensorData};
 use feature_codec::Symbol;
-use wire::{Frame, FrameHeader};
+use wire::{Frame, FrameHeader, PictureFrame, PictureHeader};
 
 use crate::clock::Stopwatch;
 use crate::error::DeviceError;
@@ -66,6 +66,8 @@ pub struct EncodedFrame {
     pub header: FrameHeader,
     /// The quantised latent, channel-major.
     pub symbols: Vec<Symbol>,
+    /// Its channels, rows and columns.
+    pub shape: [usize; 3],
     /// How long each step took.
     pub timings: StepTimings,
 }
@@ -84,7 +86,8 @@ pub async fn encode_picture(
     let mut timings = StepTimings::default();
     let mut watch = Stopwatch::start();
 
-    let input = preprocess(model, picture)?;
+    let seen = see(picture, &model.preprocessing)?;
+    let input = network_input(&seen, &model.preprocessing, &model.device);
     timings.preprocess = watch.lap();
 
     let feature = front(model, input);
@@ -106,25 +109,49 @@ pub async fn encode_picture(
 
     timings.total =
         timings.preprocess + timings.front + timings.encode + timings.quantise + timings.code;
+    let [_, rows, columns] = model.codec.latent_shape();
     Ok(EncodedFrame {
         message,
         header,
+        shape: [usize::from(header.channels), rows, columns],
         symbols,
         timings,
     })
 }
 
-/// Pixels to the network's input `[1, 3, 224, 224]`, on the CPU.
-fn preprocess(model: &LoadedModel, picture: Picture<'_>) -> Result<Tensor<4>, DeviceError> {
+/// Crops and resamples a picture to what the network sees: 224 rows of 224 pixels, red, green, blue.
+///
+/// # Errors
+///
+/// When the picture does not fit its size.
+pub fn see(picture: Picture<'_>, preprocessing: &Preprocessing) -> Result<Vec<u8>, DeviceError> {
     let Picture {
         rgba,
         width,
         height,
     } = picture;
-    let rgb = centre_crop(rgba, 4, width, height, &model.preprocessing)?;
-    let input = normalise(&rgb, &model.preprocessing);
+    Ok(centre_crop(rgba, 4, width, height, preprocessing)?)
+}
+
+/// What the network sees to its input `[1, 3, 224, 224]`, on the CPU, and from there to the backend.
+pub(crate) fn network_input(
+    seen: &[u8],
+    preprocessing: &Preprocessing,
+    device: &Device,
+) -> Tensor<4> {
+    let input = normalise(seen, preprocessing);
     let data = TensorData::new(input, [1, 3, INPUT, INPUT]);
-    Ok(Tensor::from_data(data, &model.device))
+    Tensor::from_data(data, device)
+}
+
+/// A picture as a message.
+#[must_use]
+pub fn picture_message(header: PictureHeader, picture: &[u8]) -> Vec<u8> {
+    PictureFrame {
+        header,
+        payload: picture,
+    }
+    .encode()
 }
 
 /// Input to feature, on the backend. On WebGPU this only queues the work.
@@ -193,7 +220,8 @@ async fn wait_for(tensor: Tensor<4>) -> Result<(), DeviceError> {
     read_back(one).await.map(|_| ())
 }
 
-async fn read_back(tensor: Tensor<4>) -> Result<Vec<f32>, DeviceError> {
+/// A tensor's values, back on the CPU.
+pub(crate) async fn read_back<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, DeviceError> {
     tensor
         .into_data_async()
         .await

@@ -37,6 +37,9 @@ pub enum DeviceError {
     /// Files that do not belong together.
     #[error("the files do not belong together: {0}")]
     Mismatch(String),
+    /// A frame was to go a way that is not loaded.
+    #[error("{0} is not loaded")]
+    WayNotLoaded(String),
     /// A method was called before `load`.
     #[error("no model is loaded")]
     NotLoaded,
@@ -49,6 +52,9 @@ pub enum DeviceError {
     /// The latent could not be read back from the backend.
     #[error("the backend did not deliver the encoded feature: {0}")]
     Readback(String),
+    /// The browser did not write a picture.
+    #[error("the picture could not be compressed: {0}")]
+    Compress(String),
     /// The entropy coder refused the symbols.
     #[error(transparent)]
     Code(#[from] EncodeError),
@@ -83,8 +89,11 @@ impl DeviceError {
                 "InvalidModel"
             }
             Self::NotLoaded => "NotLoaded",
+            Self::WayNotLoaded(_) => "WayNotLoaded",
             Self::Capture(_) => "CaptureFailed",
-            Self::Preprocess(_) | Self::Readback(_) | Self::Code(_) => "EncodeFailed",
+            Self::Preprocess(_) | Self::Readback(_) | Self::Compress(_) | Self::Code(_) => {
+                "EncodeFailed"
+            }
             Self::Connection(_) => "ConnectionFailed",
             Self::Protocol(_) | Self::Server { .. } => "ServerError",
         }
@@ -102,11 +111,15 @@ impl DeviceError {
                 "reload without the browser's cache, and take manifest, weights and codec from one model folder"
             }
             Self::NotLoaded => "call load() first",
+            Self::WayNotLoaded(_) => {
+                "load what the way needs: load() or addCodec() for features, loadWhole() for the device's own answers"
+            }
             Self::Capture(_) => {
                 "give an ImageBitmap, VideoFrame, canvas or ImageData that is still open"
             }
             Self::Preprocess(_) => "give width * height * 4 bytes of RGBA",
             Self::Readback(_) => "reload the page; if it happens again, use the cpu backend",
+            Self::Compress(_) => "choose JPEG: every browser writes it",
             Self::Code(_) => "choose a rate of the loaded codec",
             Self::Connection(_) => "check the server's address, and that the server runs",
             Self::Protocol(_) => "device and server may be of different versions: update both",

@@ -2,7 +2,8 @@
 //! streams it to an edge server.
 //!
 //! A frame's way, each step a function of that name: capture ([`capture`]), preprocess, front,
-//! encode, quantise, code (entropy coding and framing; all in [`encode`]), send ([`session`]).
+//! encode, quantise, code (entropy coding and framing; all in [`encode`]), send ([`session`], where the user
+//! dialled a link in through [`link`]). A frame may go another [`way`]; which one is [`offload`]'s to choose.
 //!
 //! Everything that decides something is plain Rust and is tested natively. What touches the
 //! browser is thin and stands in `browser`, which is compiled for wasm32 only.
@@ -11,8 +12,14 @@ pub mod capture;
 pub mod clock;
 pub mod encode;
 pub mod error;
+pub mod link;
 pub mod model;
+pub mod models;
+pub mod offload;
 pub mod session;
+pub mod steps;
+pub mod way;
+pub mod whole;
 
 #[cfg(target_arch = "wasm32")]
 mod browser;

@@ -1,4 +1,4 @@
-//! The front of the network and the codec, ready to run.
+//! The front of the network and a codec, ready to run.
 
 use aecnn::codec::{CodecFile, Encoder, Rate};
 use aecnn::digest::sha256_hex;
@@ -11,12 +11,13 @@ use burn::tensor::Device;
 
 use crate::error::DeviceError;
 
-/// What [`LoadedModel::new`] is made from.
+/// What a front and a codec are made from.
 #[derive(Debug, Clone, Copy)]
 pub struct ModelFiles<'a> {
     /// The model's `manifest.json`.
     pub manifest: &'a [u8],
-    /// The parts of the weights by name; those that the front does not need are ignored.
+    /// The parts of the weights by name; those that the front does not need are ignored, and none is needed where it
+    /// is loaded already.
     pub parts: &'a [(String, Vec<u8>)],
     /// The codec file.
     pub codec: &'a [u8],
@@ -36,15 +37,20 @@ pub struct LoadedModel {
 }
 
 impl LoadedModel {
-    /// Checks every file against the manifest's digests and puts the weights on `device`.
+    /// Checks the codec file against `front`, which is that of `split`, and puts its encoder on `device`.
     ///
     /// # Errors
     ///
-    /// When a file is missing, damaged, or belongs to another model or split.
-    pub fn new(split: Split, files: &ModelFiles<'_>, device: &Device) -> Result<Self, DeviceError> {
-        let manifest = Manifest::parse(files.manifest)?;
-        let parts = checked_parts(&manifest, split, files.parts)?;
-        let codec = CodecFile::parse(files.codec)?;
+    /// When the file is damaged, or belongs to another model or split.
+    pub fn new(
+        manifest: &Manifest,
+        split: Split,
+        front: Front,
+        codec: &[u8],
+        device: &Device,
+    ) -> Result<Self, DeviceError> {
+        let codec_digest = sha256_hex(codec);
+        let codec = CodecFile::parse(codec)?;
         if codec.split != split {
             return Err(DeviceError::Mismatch(format!(
                 "the codec `{}` is for the split {}, not {split}",
@@ -57,15 +63,14 @@ impl LoadedModel {
                 codec.name, manifest.name
             )));
         }
-        let weights = Weights::read(&parts)?;
         Ok(Self {
-            front: Front::load(manifest.variant, split, &weights, device)?,
+            front,
             encoder: Encoder::new(&codec, device)?,
             feature: manifest.variant.feature_shape(split),
-            preprocessing: manifest.preprocessing,
+            preprocessing: manifest.preprocessing.clone(),
             device: device.clone(),
-            model_digest: manifest.digest,
-            codec_digest: sha256_hex(files.codec),
+            model_digest: manifest.digest.clone(),
+            codec_digest,
             codec,
         })
     }
@@ -94,6 +99,12 @@ impl LoadedModel {
         self.codec.split
     }
 
+    /// What the network expects of a picture.
+    #[must_use]
+    pub fn preprocessing(&self) -> &Preprocessing {
+        &self.preprocessing
+    }
+
     /// The shape of the feature that is encoded.
     #[must_use]
     pub fn feature(&self) -> FeatureShape {
@@ -116,27 +127,45 @@ impl LoadedModel {
     }
 }
 
-/// The parts that the front needs, each the file that the manifest names.
-fn checked_parts<'a>(
+/// The front of `split`, of parts that are the files that the manifest names.
+///
+/// # Errors
+///
+/// When a part is missing or damaged.
+pub fn load_front(
     manifest: &Manifest,
     split: Split,
-    parts: &'a [(String, Vec<u8>)],
-) -> Result<Vec<(&'static str, &'a [u8])>, DeviceError> {
-    front_parts(split)
+    parts: &[(String, Vec<u8>)],
+    device: &Device,
+) -> Result<Front, DeviceError> {
+    let parts = front_parts(split)
         .into_iter()
-        .map(|name| {
-            let missing = |place| {
-                DeviceError::Mismatch(format!(
-                    "the part `{name}`, which the split {split} needs, is not among the {place}"
-                ))
-            };
-            let (_, bytes) = parts
-                .iter()
-                .find(|(given, _)| given == name)
-                .ok_or_else(|| missing("files given"))?;
-            let entry = manifest.part(name).ok_or_else(|| missing("manifest's"))?;
-            entry.file.check(bytes)?;
-            Ok((name, bytes.as_slice()))
-        })
-        .collect()
+        .map(|name| check_part(manifest, name, parts).map(|bytes| (name, bytes)))
+        .collect::<Result<Vec<_>, _>>()?;
+    let weights = Weights::read(&parts)?;
+    Ok(Front::load(manifest.variant, split, &weights, device)?)
+}
+
+/// The part `name`, which is the file that the manifest names.
+///
+/// # Errors
+///
+/// When it is missing or damaged.
+pub fn check_part<'a>(
+    manifest: &Manifest,
+    name: &str,
+    parts: &'a [(String, Vec<u8>)],
+) -> Result<&'a [u8], DeviceError> {
+    let missing = |place| {
+        DeviceError::Mismatch(format!(
+            "the part `{name}`, which the network needs, is not among the {place}"
+        ))
+    };
+    let (_, bytes) = parts
+        .iter()
+        .find(|(given, _)| given == name)
+        .ok_or_else(|| missing("files given"))?;
+    let entry = manifest.part(name).ok_or_else(|| missing("manifest's"))?;
+    entry.file.check(bytes)?;
+    Ok(bytes)
 }

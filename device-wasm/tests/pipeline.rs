@@ -8,8 +8,10 @@
 
 use std::path::{Path, PathBuf};
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use aecnn::classes::{softmax, top_k};
 use aecnn::codec::{CodecFile, Method, Network, Rate, Transform};
 use aecnn::manifest::Manifest;
 use aecnn::{Split, Variant};
@@ -17,6 +19,8 @@ use burn::tensor::Device;
 use device_wasm::encode::{EncodedFrame, FrameSettings, Picture, encode_picture};
 use device_wasm::error::DeviceError;
 use device_wasm::model::{LoadedModel, ModelFiles};
+use device_wasm::models::Models;
+use device_wasm::way::{Format, Way};
 use feature_codec::{Counts, Tables};
 use wire::{Frame, Limits};
 
@@ -53,8 +57,12 @@ fn parts(manifest: &Manifest, names: &[&str]) -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
-/// Latent channel `i` is the mean of feature channel `i` over each 2x2 block.
 fn codec(model: &str) -> Vec<u8> {
+    named_codec("test", model)
+}
+
+/// Latent channel `i` is the mean of feature channel `i` over each 2x2 block.
+fn named_codec(name: &str, model: &str) -> Vec<u8> {
     let feature = Variant::V1.feature_shape(Split::Stem);
     let mut analysis = vec![0.0; LATENT * feature.channels * 4];
     for k in 0..LATENT {
@@ -82,7 +90,7 @@ fn codec(model: &str) -> Vec<u8> {
         tables: Tables::from_counts(&vec![counts.clone(); LATENT]).unwrap(),
     };
     CodecFile::new(
-        "test".to_owned(),
+        name.to_owned(),
         Method::Klt,
         model.to_owned(),
         Split::Stem,
@@ -102,7 +110,8 @@ fn load() -> LoadedModel {
         parts: &parts(&manifest, &["stem"]),
         codec: &codec(&manifest.digest),
     };
-    LoadedModel::new(Split::Stem, &files, &Device::flex()).unwrap()
+    let model = Models::default().load(Split::Stem, &files, &Device::flex());
+    Rc::into_inner(model.unwrap()).unwrap()
 }
 
 /// On the CPU the backend never makes us wait, so that one poll is enough.
@@ -111,7 +120,11 @@ fn encode(
     picture: Picture<'_>,
     settings: FrameSettings,
 ) -> Result<EncodedFrame, DeviceError> {
-    let mut future = pin!(encode_picture(model, picture, settings));
+    at_once(encode_picture(model, picture, settings))
+}
+
+fn at_once<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
     match future
         .as_mut()
         .poll(&mut Context::from_waker(Waker::noop()))
@@ -226,7 +239,9 @@ fn files_that_do_not_belong_together_are_refused() {
             parts,
             codec,
         };
-        LoadedModel::new(split, &files, &Device::flex()).map(|_| ())
+        Models::default()
+            .load(split, &files, &Device::flex())
+            .map(|_| ())
     };
     assert!(try_load(Split::Stem, &stem, &good).is_ok());
     assert!(matches!(
@@ -246,4 +261,140 @@ fn files_that_do_not_belong_together_are_refused() {
         try_load(Split::Stage1, &more, &good),
         Err(DeviceError::Mismatch(what)) if what.contains("split stem")
     ));
+}
+
+fn way(codec: &str, rate: u8, channels: Option<u16>) -> Way {
+    Way::Features {
+        codec: codec.to_owned(),
+        rate,
+        channels,
+    }
+}
+
+#[test]
+fn another_codec_of_a_loaded_split_needs_no_network() {
+    let (bytes, manifest) = manifest();
+    let files = ModelFiles {
+        manifest: &bytes,
+        parts: &parts(&manifest, &["stem"]),
+        codec: &codec(&manifest.digest),
+    };
+    let mut models = Models::default();
+    models.load(Split::Stem, &files, &Device::flex()).unwrap();
+    let other = named_codec("other", &manifest.digest);
+    let without_parts = ModelFiles {
+        parts: &[],
+        codec: &other,
+        ..files
+    };
+    let loaded = models.load(Split::Stem, &without_parts, &Device::flex());
+    assert_eq!(loaded.unwrap().codec_name(), "other");
+    let third = named_codec("third", &manifest.digest);
+    models
+        .add_codec(Split::Stem, &third, &Device::flex())
+        .unwrap();
+
+    let rgba = pixels();
+    let symbols = |name: &str| {
+        let model = models.codec(name).unwrap();
+        encode(&model, picture(&rgba), SETTINGS).unwrap().symbols
+    };
+    assert_eq!(symbols("test"), symbols("other"));
+    assert_eq!(symbols("test"), symbols("third"));
+}
+
+#[test]
+fn a_way_that_is_not_loaded_is_refused_by_name() {
+    let (bytes, manifest) = manifest();
+    let file = codec(&manifest.digest);
+    let files = ModelFiles {
+        manifest: &bytes,
+        parts: &parts(&manifest, &["stem"]),
+        codec: &file,
+    };
+    let mut models = Models::default();
+    let name = |result: Result<(), DeviceError>| result.map_err(|error| error.name());
+    assert_eq!(
+        name(models.check(&way("test", 0, None))),
+        Err("WayNotLoaded")
+    );
+    models.load(Split::Stem, &files, &Device::flex()).unwrap();
+    assert_eq!(name(models.check(&way("test", 1, Some(4)))), Ok(()));
+    assert_eq!(
+        name(models.check(&way("other", 0, None))),
+        Err("WayNotLoaded")
+    );
+    assert_eq!(
+        name(models.check(&way("test", 2, None))),
+        Err("InvalidArgument")
+    );
+    assert_eq!(
+        name(models.check(&way("test", 1, Some(5)))),
+        Err("InvalidArgument")
+    );
+    assert_eq!(name(models.check(&Way::Device)), Err("WayNotLoaded"));
+    let jpeg = Way::Picture {
+        format: Format::Jpeg,
+        quality: 80,
+    };
+    assert_eq!(name(models.check(&jpeg)), Ok(()));
+    let elsewhere = models.add_codec(Split::Stage2, &file, &Device::flex());
+    assert_eq!(name(elsewhere.map(|_| ())), Err("WayNotLoaded"));
+    // What cannot be chosen is no candidate: the test's codec is not in the manifest.
+    assert!(models.candidates(None).is_empty());
+    assert!(
+        models
+            .candidates(Some(1 << 20))
+            .iter()
+            .all(|c| c.split.is_none())
+    );
+}
+
+#[test]
+fn the_whole_network_answers_as_the_uncompressed_one() {
+    let (bytes, manifest) = manifest();
+    let files = ModelFiles {
+        manifest: &bytes,
+        parts: &parts(&manifest, &["stem"]),
+        codec: &codec(&manifest.digest),
+    };
+    let device = Device::flex();
+    let mut models = Models::default();
+    models.load(Split::Stem, &files, &device).unwrap();
+    let every = parts(&manifest, &aecnn::resnet::part_names());
+    let labels = std::fs::read(model_folder().join(&manifest.labels.file)).unwrap();
+    assert!(models.load_whole(&every[..5], &labels, &device).is_err());
+    let whole = models.load_whole(&every, &labels, &device).unwrap();
+
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/aecnn/tests/golden");
+    let file = std::fs::read(golden.join("golden.json")).unwrap();
+    let golden_json: serde_json::Value = serde_json::from_slice(&file).unwrap();
+    let logits: Vec<f32> = serde_json::from_value(golden_json["fp32"][0].clone()).unwrap();
+    let right = top_k(&softmax(&logits).unwrap(), 1)[0];
+    let rgba = image::open(golden.join(golden_json["pictures"][0].as_str().unwrap()))
+        .unwrap()
+        .to_rgba8();
+    let picture = Picture {
+        rgba: rgba.as_raw(),
+        width: rgba.width(),
+        height: rgba.height(),
+    };
+    let answer = at_once(whole.classify(picture, 3)).unwrap();
+    assert_eq!(answer.top.len(), 3);
+    assert!(
+        answer
+            .top
+            .is_sorted_by(|a, b| a.probability >= b.probability)
+    );
+    assert_eq!(usize::from(answer.top[0].class), right.index);
+    let difference = answer.top[0].probability - right.probability;
+    assert!(difference.abs() < 0.02, "{difference}");
+    assert!(!answer.top[0].label.is_empty());
+    assert!(answer.timings.front > 0.0);
+
+    // Every split has its front from now on, and the candidates know of the device's own answers.
+    assert!(models.candidates(None).iter().any(|c| c.way == Way::Device));
+    let aecnn = std::fs::read(model_folder().join("klt-stage2.safetensors")).unwrap();
+    let model = models.add_codec(Split::Stage2, &aecnn, &device).unwrap();
+    assert_eq!(model.split(), Split::Stage2);
 }

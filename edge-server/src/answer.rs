@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use aecnn::classes::{softmax, top_k};
 use wire::{Prediction, Timings};
 
 use crate::catalogue::Model;
-use crate::engine::{Finished, softmax, top_k};
+use crate::engine::Finished;
 use crate::error::Refusal;
 
 /// Classes in an answer when the client names no number.

@@ -79,7 +79,8 @@ pub struct Config {
     #[arg(long, env = "EDGE_SERVER_MAX_PAYLOAD", default_value_t = 65_536, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(256..=16_777_216))]
     pub max_payload: u32,
 
-    /// The largest picture that /v1/classify takes, in bytes.
+    /// The largest picture that /v1/classify takes, in bytes. A frame that is a picture may have so
+    /// many as well, but never more than 1 MiB.
     #[arg(long, env = "EDGE_SERVER_MAX_PICTURE", default_value_t = 8 << 20, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1024..=268_435_456))]
     pub max_picture: u32,
 

@@ -194,7 +194,10 @@ impl Refusal {
             Self::Queue(QueueError::Failed(_)) | Self::Internal(_) => {
                 "try again; the server's log says more".to_owned()
             }
-            Self::Picture(_) => "send a JPEG, PNG or WebP picture as the body".to_owned(),
+            Self::Picture(_) => {
+                "send a whole JPEG, PNG or WebP picture, in the format that is named where one is"
+                    .to_owned()
+            }
             Self::BodyTooLarge(limit) => format!("send at most {limit} bytes"),
             Self::Body(_) => "send the whole body within half a minute".to_owned(),
             Self::Query(_) => {

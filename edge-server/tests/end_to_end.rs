@@ -24,7 +24,7 @@ use edge_server::catalogue::{Catalogue, Model};
 use edge_server::config::{Backend, Config};
 use edge_server::engine::{CodecId, Engine, Inference, Input, Networks};
 use edge_server::page::Page;
-use edge_server::picture;
+use edge_server::picture::{self, Source};
 use edge_server::server::serve;
 use support::TestServer;
 use tokio::net::TcpListener;
@@ -39,8 +39,8 @@ fn balloon() -> Vec<u8> {
 }
 
 fn planes(model: &Model) -> Vec<f32> {
-    let picture = picture::decode(&balloon()).unwrap();
-    picture::preprocess(&picture, &model.manifest.preprocessing).unwrap()
+    let picture = picture::decode(&balloon(), Source::Photograph).unwrap();
+    picture::preprocess(&picture, &model.manifest.preprocessing, false).unwrap()
 }
 
 /// The device's half: front, encoder, quantiser, entropy coder. Symbols and payload.

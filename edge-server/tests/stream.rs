@@ -9,13 +9,15 @@
 
 mod support;
 
+use std::io::Cursor;
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
-use support::{CHANNELS, NO_NUMBER, PANIC, SLOW, TestServer, frame, header};
+use image::{ImageFormat, RgbImage};
+use support::{CHANNELS, NO_NUMBER, PANIC, SLOW, TestServer, frame, header, picture_frame};
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite::{Error, Message};
-use wire::{ErrorCode, Frame, Hello, ServerMessage, close};
+use wire::{ErrorCode, Frame, Hello, PictureFormat, RAW_BYTES, ServerMessage, close};
 
 #[tokio::test]
 async fn a_hello_is_welcomed_and_frames_are_answered() {
@@ -296,7 +298,7 @@ async fn bad_bytes_close_only_their_senders_socket() {
 
 #[tokio::test]
 async fn what_is_too_long_is_refused() {
-    let server = TestServer::start(&["--max-payload", "1000"]).await;
+    let server = TestServer::start(&["--max-payload", "1000", "--max-picture", "1024"]).await;
     let mut long = server.device().await;
     let bytes = Frame {
         header: header(3),
@@ -538,4 +540,66 @@ async fn a_ping_is_answered() {
         .unwrap()
         .unwrap();
     assert_eq!(pong, Message::Pong(b"hello"[..].into()));
+}
+
+fn encoded(format: ImageFormat) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    RgbImage::from_pixel(224, 224, image::Rgb([90, 120, 30]))
+        .write_to(&mut bytes, format)
+        .unwrap();
+    bytes.into_inner()
+}
+
+#[tokio::test]
+async fn pictures_and_features_share_a_session() {
+    let server = TestServer::start(&[]).await;
+    let mut device = server.connect().await;
+    let limits = device.hello(server.hello()).await.limits;
+    assert!(limits.max_picture as usize >= RAW_BYTES, "{limits:?}");
+
+    let pictures = [
+        (PictureFormat::Jpeg, encoded(ImageFormat::Jpeg)),
+        (PictureFormat::WebP, encoded(ImageFormat::WebP)),
+        (PictureFormat::Png, encoded(ImageFormat::Png)),
+        (PictureFormat::Raw, vec![100; RAW_BYTES]),
+    ];
+    for (sequence, (format, bytes)) in (1..).zip(pictures) {
+        device.binary(picture_frame(sequence, format, &bytes)).await;
+        let Ok(ServerMessage::Result(result)) = device.receive().await else {
+            panic!("no result for {format:?}")
+        };
+        assert_eq!((result.sequence, result.top[0].class), (sequence, 3));
+        assert_eq!(result.payload_bytes as usize, bytes.len());
+        assert_eq!(result.capture_time_us, header(0).capture_time_us);
+        device.send_frame(sequence + 100, 7).await;
+        assert_eq!(device.class().await, (sequence + 100, 7, 1));
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_picture_ends_the_session() {
+    let server = TestServer::start(&["--max-picture", "200000"]).await;
+    let png = encoded(ImageFormat::Png);
+    let cases = [
+        (
+            PictureFormat::Png,
+            png[..60].to_vec(),
+            ErrorCode::BadPicture,
+        ),
+        (PictureFormat::Jpeg, png, ErrorCode::BadPicture),
+        (PictureFormat::WebP, Vec::new(), ErrorCode::BadPicture),
+        (PictureFormat::Raw, vec![0; 17], ErrorCode::BadFrame),
+        (PictureFormat::Png, vec![0; 200_001], ErrorCode::TooLarge),
+    ];
+    for (format, bytes, expected) in cases {
+        let mut device = server.device().await;
+        device.binary(picture_frame(5, format, &bytes)).await;
+        let (error, code, _) = device.refused().await;
+        assert_eq!(
+            (error.code, code, error.sequence),
+            (expected, expected.close_code(), Some(5)),
+            "{format:?}"
+        );
+        assert!(!error.hint.is_empty());
+    }
 }

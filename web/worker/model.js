@@ -1,4 +1,4 @@
-// What of a model a device needs for a codec, and fetching it.
+// What of a model a device needs, and fetching it.
 
 import { downloadBytes } from './download.js';
 
@@ -14,6 +14,23 @@ const FRONT = ['stem', 'stage1', 'stage2', 'stage3', 'stage4'];
 /** Files that were fetched, by their digest: going back to a split costs nothing. */
 const fetched = /** @type {Map<string, Uint8Array>} */ (new Map());
 
+/**
+ * The model called `name`, or the first that has a codec.
+ * @param {URL} server
+ * @param {string | null} name
+ * @returns {Promise<Manifest>}
+ */
+export async function fetchManifest(server, name = null) {
+  const answer = JSON.parse(new TextDecoder().decode(await downloadBytes(new URL('v1/models', server))));
+  /** @type {Manifest[]} */
+  const models = answer.models;
+  const usable = models.find((model) => model.codecs.length > 0 && (name === null || model.name === name));
+  if (!usable) {
+    throw new Error(`The server has no model ${name === null ? '' : `“${name}” `}with a codec. Start it with --models pointing at a folder that has one.`);
+  }
+  return usable;
+}
+
 /** @param {Manifest} manifest @param {string} name */
 export function codecByName(manifest, name) {
   const codec = manifest.codecs.find((entry) => entry.name === name);
@@ -23,7 +40,7 @@ export function codecByName(manifest, name) {
 
 /**
  * Of the codecs that the address allows, the one whose usual frame is smallest.
- * @param {Manifest} manifest @param {Settings} settings
+ * @param {Manifest} manifest @param {Pick<Settings, 'codec' | 'split'>} settings
  */
 export function pickCodec(manifest, { codec, split }) {
   const usual = (/** @type {CodecEntry} */ entry) => entry.rates[entry.default_rate].mean_bytes;
@@ -49,24 +66,37 @@ export function pickRate(codec, wanted) {
 }
 
 /**
- * Fetches the weights of the front and the codec.
- * @param {Manifest} manifest @param {CodecEntry} codec @param {OnProgress} onProgress
+ * The weights of the front that a codec needs, and the codec.
+ * @param {Manifest} manifest @param {CodecEntry} codec
+ * @param {boolean} withFront whether the weights are needed as well
  */
-export async function loadModel(manifest, codec, onProgress) {
+export function filesOfCodec(manifest, codec, withFront) {
   const cut = FRONT.indexOf(codec.split);
-  const wanted = manifest.parts.filter((part) => FRONT.indexOf(part.name) >= 0 && FRONT.indexOf(part.name) <= cut);
-  const files = /** @type {FileEntry[]} */ ([...wanted, codec]);
+  const parts = withFront ? manifest.parts.filter((part) => FRONT.indexOf(part.name) >= 0 && FRONT.indexOf(part.name) <= cut) : [];
+  return { parts, other: codec };
+}
+
+/** The weights of the whole network, and the names of its classes. @param {Manifest} manifest */
+export function filesOfWhole(manifest) {
+  return { parts: manifest.parts, other: manifest.labels };
+}
+
+/**
+ * Fetches weights, and one more file.
+ * @param {URL} server @param {Manifest} manifest
+ * @param {{ parts: import('../messages.js').PartEntry[], other: FileEntry }} wanted
+ * @param {(loaded: number, total: number) => void} onBytes told what has arrived, unpacked
+ */
+export async function fetchFiles(server, manifest, { parts, other }, onBytes) {
+  const files = /** @type {FileEntry[]} */ ([...parts, other]);
   const total = files.reduce((sum, file) => sum + file.bytes, 0);
   const loaded = new Map(files.map((file) => [file, fetched.has(file.sha256) ? file.bytes : 0]));
-  const report = () => {
-    const sum = [...loaded.values()].reduce((a, b) => a + b, 0);
-    onProgress('Downloading the front of the network', sum / total, `${megabytes(sum)} of ${megabytes(total)}`);
-  };
+  const report = () => onBytes([...loaded.values()].reduce((a, b) => a + b, 0), total);
   report();
   const contents = await Promise.all(files.map(async (file) => {
     const known = fetched.get(file.sha256);
     if (known) return known;
-    const url = `models/${manifest.name}/${file.file}?v=${file.sha256.slice(0, 16)}`;
+    const url = new URL(`models/${manifest.name}/${file.file}?v=${file.sha256.slice(0, 16)}`, server);
     const bytes = await downloadBytes(url, (count) => {
       loaded.set(file, count);
       report();
@@ -75,9 +105,9 @@ export async function loadModel(manifest, codec, onProgress) {
     return bytes;
   }));
   /** @type {Record<string, Uint8Array>} */
-  const parts = {};
-  wanted.forEach((part, index) => { parts[part.name] = contents[index]; });
-  return { parts, codec: contents[files.length - 1] };
+  const named = {};
+  parts.forEach((part, index) => { named[part.name] = contents[index]; });
+  return { parts: named, other: contents[files.length - 1] };
 }
 
 /** @param {number} bytes */

@@ -8,6 +8,7 @@
 //! The method is the paper "Attention-based Feature Compression for CNN Inference Offloading in
 //! Edge Computing" (arXiv 2211.13745).
 
+pub mod classes;
 pub mod codec;
 pub mod digest;
 pub mod learned;

@@ -74,7 +74,7 @@ pub enum ErrorCode {
     TooFast,
     /// The server's queue is full; this frame is not answered otherwise.
     Overloaded,
-    /// A body is not a picture of a kind that the server reads (HTTP only).
+    /// A body, or a frame's payload, is not a picture of a kind that the server reads.
     BadPicture,
     /// The server is shutting down.
     ShuttingDown,

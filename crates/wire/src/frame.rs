@@ -1,12 +1,16 @@
 //! A frame: the binary message that carries one picture's feature.
 
 use crate::SPLITS;
+use crate::picture::RAW_BYTES;
 
 /// Bytes of a frame's header.
 pub const HEADER_BYTES: usize = 20;
 
-/// The first byte of a frame that carries a feature. Other values are reserved.
+/// The first byte of a frame that carries a feature.
 pub const KIND_FEATURE: u8 = 1;
+
+/// The first byte of a frame that carries a whole picture. Values but these two are reserved.
+pub const KIND_PICTURE: u8 = 2;
 
 /// What stands before the payload. Multi-byte numbers are little-endian.
 ///
@@ -96,9 +100,8 @@ impl FrameHeader {
         if channels == 0 {
             return Err(FrameError::NoChannels);
         }
-        let reserved = u16::from_le_bytes([r0, r1]);
-        if reserved != 0 {
-            return Err(FrameError::ReservedInUse { reserved });
+        if [r0, r1] != [0; 2] {
+            return Err(FrameError::ReservedInUse);
         }
         Ok(Self {
             split,
@@ -159,7 +162,9 @@ pub enum FrameError {
         bytes: usize,
     },
     /// The first byte names a kind that does not exist.
-    #[error("the first byte, the frame's kind, is {kind}; right would be {KIND_FEATURE}")]
+    #[error(
+        "the first byte, the frame's kind, is {kind}; right would be {KIND_FEATURE} (a feature) or {KIND_PICTURE} (a picture)"
+    )]
     UnknownKind {
         /// The first byte.
         kind: u8,
@@ -173,11 +178,22 @@ pub enum FrameError {
     /// A frame of no channels.
     #[error("the frame holds 0 channels; right would be at least 1")]
     NoChannels,
-    /// The reserved field is not zero.
-    #[error("the reserved bytes 18 and 19 hold {reserved}; right would be 0")]
-    ReservedInUse {
-        /// The reserved field.
-        reserved: u16,
+    /// A reserved field is not zero.
+    #[error("a reserved byte of the header is in use; right would be 0")]
+    ReservedInUse,
+    /// The picture's format does not exist.
+    #[error(
+        "there is no picture format {format}; right would be 1 (JPEG), 2 (WebP), 3 (PNG) or 4 (raw)"
+    )]
+    NoSuchFormat {
+        /// The format.
+        format: u8,
+    },
+    /// A raw picture of another size than the network's.
+    #[error("the raw picture has {bytes} bytes; right would be {RAW_BYTES}")]
+    RawSize {
+        /// Bytes it has.
+        bytes: usize,
     },
     /// The payload is longer than the limits allow.
     #[error("the payload has {bytes} bytes; at most {limit} are allowed")]

@@ -1,7 +1,7 @@
 //! The messages between a device and the edge server.
 //!
-//! Control messages and answers are JSON text ([`ClientMessage`], [`ServerMessage`]); frames are binary: a
-//! 20-byte header ([`FrameHeader`]) and the entropy-coded payload ([`Frame`]). The version of all of it is
+//! Control messages and answers are JSON text ([`ClientMessage`], [`ServerMessage`]); frames are binary
+//! ([`Upload`]): a 20-byte header and the entropy-coded feature ([`Frame`]) or a picture ([`PictureFrame`]). The version of all of it is
 //! the WebSocket subprotocol, [`SUBPROTOCOL`]. Nothing here does I/O, and nothing here trusts its input:
 //! every parser takes or knows a size limit and answers with a typed error. `docs/PROTOCOL.md` describes the
 //! same for people who write another client; its examples are parsed by a test of this crate.
@@ -16,14 +16,18 @@ mod frame;
 mod hello;
 mod limits;
 mod message;
+mod picture;
+mod upload;
 
 pub use answer::{ClassifyResponse, FrameResult, Prediction, Timings};
 pub use check::{DIGEST_LEN, is_digest};
 pub use error::{ErrorCode, ErrorMessage, MessageError};
-pub use frame::{Frame, FrameError, FrameHeader, HEADER_BYTES, KIND_FEATURE};
+pub use frame::{Frame, FrameError, FrameHeader, HEADER_BYTES, KIND_FEATURE, KIND_PICTURE};
 pub use hello::{CodecInfo, Hello, Welcome};
 pub use limits::{Limits, MAX_CLIENT_TEXT, MAX_SERVER_TEXT, MAX_TOP_K};
 pub use message::{ClientMessage, ServerMessage};
+pub use picture::{PictureFormat, PictureFrame, PictureHeader, RAW_BYTES};
+pub use upload::Upload;
 
 /// The WebSocket subprotocol, and with it the version of every message. A server that does not speak it
 /// refuses the upgrade; an incompatible change gets a new name.

@@ -17,8 +17,12 @@ pub const MAX_TOP_K: u8 = 100;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Limits {
-    /// Bytes of a frame's payload, header not counted.
+    /// Bytes of a feature frame's payload, header not counted.
     pub max_payload: u32,
+    /// Bytes of a picture frame's picture, header not counted. 0 where the server takes no pictures, as one
+    /// whose welcome does not name it.
+    #[serde(default)]
+    pub max_picture: u32,
     /// Frames sent and not yet answered.
     pub max_frames_in_flight: u16,
     /// Frames a second, averaged over a few seconds.
@@ -33,7 +37,8 @@ impl Limits {
     /// The longest binary message within these limits: header and payload, in bytes.
     #[must_use]
     pub fn max_frame(&self) -> usize {
-        HEADER_BYTES.saturating_add(usize::try_from(self.max_payload).unwrap_or(usize::MAX))
+        let payload = self.max_payload.max(self.max_picture);
+        HEADER_BYTES.saturating_add(usize::try_from(payload).unwrap_or(usize::MAX))
     }
 
     /// The longest message of any kind that a server must be ready to receive, in bytes: what to set as the
@@ -48,6 +53,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_payload: 64 * 1024,
+            max_picture: 1024 * 1024,
             max_frames_in_flight: 4,
             max_frames_per_second: 60,
             idle_timeout_ms: 60_000,

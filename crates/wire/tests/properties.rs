@@ -6,8 +6,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use wire::{
     ClientMessage, CodecInfo, ErrorCode, ErrorMessage, Frame, FrameError, FrameHeader, FrameResult,
-    HEADER_BYTES, Hello, Limits, MAX_CLIENT_TEXT, MAX_SERVER_TEXT, MessageError, Prediction,
-    ServerMessage, Timings, Welcome,
+    HEADER_BYTES, Hello, Limits, MAX_CLIENT_TEXT, MAX_SERVER_TEXT, MessageError, PictureFormat,
+    PictureFrame, PictureHeader, Prediction, RAW_BYTES, ServerMessage, Timings, Upload, Welcome,
 };
 
 fn header() -> impl Strategy<Value = FrameHeader> {
@@ -29,6 +29,17 @@ fn header() -> impl Strategy<Value = FrameHeader> {
                 channels,
             },
         )
+}
+
+fn picture_header() -> impl Strategy<Value = PictureHeader> {
+    let format = prop::sample::select(PictureFormat::ALL.to_vec());
+    (format, any::<u32>(), any::<u64>()).prop_map(|(format, sequence, capture_time_us)| {
+        PictureHeader {
+            format,
+            sequence,
+            capture_time_us,
+        }
+    })
 }
 
 fn digest() -> impl Strategy<Value = String> {
@@ -147,6 +158,29 @@ proptest! {
         if let Ok(frame) = Frame::parse(&bytes, limit) {
             prop_assert!(frame.payload.len() <= limit as usize);
             prop_assert_eq!(frame.encode(), bytes);
+        }
+    }
+
+    #[test]
+    fn picture_frames_round_trip(header in picture_header(), payload in vec(any::<u8>(), 0..100)) {
+        let payload = if header.format == PictureFormat::Raw { vec![7; RAW_BYTES] } else { payload };
+        let frame = PictureFrame { header, payload: &payload };
+        let message = frame.encode();
+        prop_assert_eq!(Upload::parse(&message, &Limits::default()), Ok(Upload::Picture(frame)));
+        prop_assert_eq!(Upload::sequence_of(&message), Some(header.sequence));
+        prop_assert_eq!(PictureHeader::parse(&header.encode()), Ok(header));
+    }
+
+    #[test]
+    fn any_bytes_are_an_upload_or_an_error(bytes in vec(any::<u8>(), 0..64), kind in 0..3u8) {
+        let mut bytes = bytes;
+        if let (1.., Some(first)) = (kind, bytes.first_mut()) {
+            *first = kind;
+        }
+        match Upload::parse(&bytes, &Limits::default()) {
+            Ok(Upload::Feature(frame)) => prop_assert_eq!(frame.encode(), bytes),
+            Ok(Upload::Picture(frame)) => prop_assert_eq!(frame.encode(), bytes),
+            Err(_) => {}
         }
     }
 
@@ -323,13 +357,10 @@ fn a_frame_says_what_is_wrong_with_it() {
         bytes[at] = to;
         FrameHeader::parse(&bytes)
     };
-    assert_eq!(with(0, 2), Err(FrameError::UnknownKind { kind: 2 }));
+    assert_eq!(with(0, 9), Err(FrameError::UnknownKind { kind: 9 }));
     assert_eq!(with(1, 5), Err(FrameError::NoSuchSplit { split: 5 }));
     assert_eq!(with(16, 0), Err(FrameError::NoChannels));
-    assert_eq!(
-        with(19, 1),
-        Err(FrameError::ReservedInUse { reserved: 256 })
-    );
+    assert_eq!(with(19, 1), Err(FrameError::ReservedInUse));
     assert_eq!(
         Frame::parse(&[1; 19], 0),
         Err(FrameError::TooShort { bytes: 19 })
@@ -347,4 +378,54 @@ fn a_frame_says_what_is_wrong_with_it() {
         FrameError::TooLong { bytes: 9, limit: 8 }.code(),
         ErrorCode::TooLarge
     );
+}
+
+#[test]
+fn a_picture_says_what_is_wrong_with_it() {
+    let header = PictureHeader {
+        format: PictureFormat::Raw,
+        sequence: 3,
+        capture_time_us: 0,
+    };
+    let with = |at: usize, to: u8| {
+        let mut bytes = header.encode();
+        bytes[at] = to;
+        PictureHeader::parse(&bytes)
+    };
+    assert_eq!(with(1, 0), Err(FrameError::NoSuchFormat { format: 0 }));
+    assert_eq!(with(1, 5), Err(FrameError::NoSuchFormat { format: 5 }));
+    for at in [2, 3, 16, 17, 18, 19] {
+        assert_eq!(with(at, 1), Err(FrameError::ReservedInUse), "byte {at}");
+    }
+    let raw = |bytes: usize| {
+        let payload = vec![0; bytes];
+        let frame = PictureFrame {
+            header,
+            payload: &payload,
+        };
+        Upload::parse(&frame.encode(), &Limits::default()).map(|_| ())
+    };
+    assert_eq!(raw(RAW_BYTES), Ok(()));
+    let short = RAW_BYTES - 1;
+    assert_eq!(raw(short), Err(FrameError::RawSize { bytes: short }));
+    let none = Limits {
+        max_picture: 0,
+        ..Limits::default()
+    };
+    let long = PictureFrame {
+        header,
+        payload: &[1],
+    };
+    assert_eq!(
+        Upload::parse(&long.encode(), &none),
+        Err(FrameError::TooLong { bytes: 1, limit: 0 })
+    );
+}
+
+#[test]
+fn a_server_that_names_no_limit_for_pictures_takes_none() {
+    let limits: Limits = serde_json::from_str(r#"{"max_payload": 9}"#).unwrap();
+    assert_eq!((limits.max_payload, limits.max_picture), (9, 0));
+    let unnamed: Limits = serde_json::from_str("{}").unwrap();
+    assert_eq!(unnamed.max_picture, 0);
 }

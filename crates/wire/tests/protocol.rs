@@ -4,8 +4,8 @@
 
 use serde_json::Value;
 use wire::{
-    ClassifyResponse, ClientMessage, ErrorCode, ErrorMessage, Frame, FrameHeader, Limits,
-    MAX_CLIENT_TEXT, MAX_SERVER_TEXT, SUBPROTOCOL, ServerMessage,
+    ClassifyResponse, ClientMessage, ErrorCode, ErrorMessage, FrameHeader, Limits, MAX_CLIENT_TEXT,
+    MAX_SERVER_TEXT, PictureFormat, PictureHeader, RAW_BYTES, SUBPROTOCOL, ServerMessage, Upload,
 };
 
 const DOCUMENT: &str = include_str!("../../../docs/PROTOCOL.md");
@@ -99,15 +99,26 @@ fn the_http_answers_round_trip() {
     );
 }
 
+/// The bytes of the document's frames, in its order.
+fn frames() -> Vec<Vec<u8>> {
+    blocks_of("hex frame")
+        .into_iter()
+        .map(|dump| {
+            dump.lines()
+                .flat_map(|line| line.split_whitespace().skip(1))
+                .map(|byte| u8::from_str_radix(byte, 16).unwrap())
+                .collect()
+        })
+        .collect()
+}
+
 #[test]
-fn the_frame_is_what_the_text_says() {
-    let [dump] = blocks_of("hex frame").try_into().unwrap();
-    let bytes: Vec<u8> = dump
-        .lines()
-        .flat_map(|line| line.split_whitespace().skip(1))
-        .map(|byte| u8::from_str_radix(byte, 16).unwrap())
-        .collect();
-    let frame = Frame::parse(&bytes, Limits::default().max_payload).unwrap();
+fn the_frames_are_what_the_text_says() {
+    let [feature, picture] = frames().try_into().unwrap();
+    let limits = Limits::default();
+    let Upload::Feature(frame) = Upload::parse(&feature, &limits).unwrap() else {
+        panic!("the first is a feature");
+    };
     let header = FrameHeader {
         split: 2,
         codec: 1,
@@ -118,7 +129,19 @@ fn the_frame_is_what_the_text_says() {
     };
     assert_eq!(frame.header, header);
     assert_eq!(frame.payload.len(), 12);
-    assert_eq!(frame.encode(), bytes);
+    assert_eq!(frame.encode(), feature);
+
+    let Upload::Picture(frame) = Upload::parse(&picture, &limits).unwrap() else {
+        panic!("the second is a picture");
+    };
+    let header = PictureHeader {
+        format: PictureFormat::WebP,
+        sequence: 8,
+        capture_time_us: 1_300_000,
+    };
+    assert_eq!(frame.header, header);
+    assert!(frame.payload.starts_with(b"RIFF"));
+    assert_eq!(frame.encode(), picture);
 }
 
 #[test]
@@ -158,7 +181,6 @@ fn the_table_of_errors_is_whole_and_right() {
             serde_json::to_value(code).unwrap()
         );
         let right = match code {
-            ErrorCode::BadPicture => "HTTP only".to_owned(),
             code if code.is_fatal() => code.close_code().to_string(),
             _ => "no".to_owned(),
         };
@@ -169,6 +191,7 @@ fn the_table_of_errors_is_whole_and_right() {
 #[test]
 fn the_numbers_in_the_text_are_those_of_the_code() {
     assert!(DOCUMENT.contains(&format!("subprotocol `{SUBPROTOCOL}`")));
+    assert_eq!(RAW_BYTES, 150_528, "the document says so");
     assert_eq!(
         (MAX_CLIENT_TEXT, MAX_SERVER_TEXT),
         (4096, 65536),

@@ -1,6 +1,9 @@
 //! Opening a backend by its name.
 
 use burn::tensor::Device;
+use js_sys::Function;
+#[cfg(feature = "webgpu")]
+use wasm_bindgen::JsValue;
 
 use crate::error::DeviceError;
 
@@ -11,10 +14,11 @@ pub(super) struct Backend {
 }
 
 /// Opens `webgpu` or `cpu`. There is no fallback here: whoever asks decides what comes instead,
-/// and tells the user.
-pub(super) async fn open(name: &str) -> Result<Backend, DeviceError> {
+/// and tells the user. `on_lost` is called with the reason when the graphics device is lost, after which the
+/// backend is of no use.
+pub(super) async fn open(name: &str, on_lost: Option<Function>) -> Result<Backend, DeviceError> {
     match name {
-        "webgpu" => webgpu().await,
+        "webgpu" => webgpu(on_lost).await,
         "cpu" => cpu(),
         other => Err(DeviceError::InvalidArgument(format!(
             "there is no backend `{other}`; there are `webgpu` and `cpu`"
@@ -23,7 +27,7 @@ pub(super) async fn open(name: &str) -> Result<Backend, DeviceError> {
 }
 
 #[cfg(feature = "webgpu")]
-async fn webgpu() -> Result<Backend, DeviceError> {
+async fn webgpu(on_lost: Option<Function>) -> Result<Backend, DeviceError> {
     let (device, setup) = Device::wgpu_options()
         .init_with_setup_async()
         .await
@@ -31,6 +35,13 @@ async fn webgpu() -> Result<Backend, DeviceError> {
             backend: "webgpu".to_owned(),
             reason: error.to_string(),
         })?;
+    if let Some(on_lost) = on_lost {
+        setup.device.set_device_lost_callback(move |_, reason| {
+            if let Err(error) = on_lost.call1(&JsValue::UNDEFINED, &reason.into()) {
+                web_sys::console::error_1(&error);
+            }
+        });
+    }
     let info = setup.adapter.get_info();
     // Browsers blur what they tell about the adapter; any of these may be empty.
     let words: Vec<String> = [info.name, info.driver, info.driver_info]
@@ -49,7 +60,7 @@ async fn webgpu() -> Result<Backend, DeviceError> {
 }
 
 #[cfg(not(feature = "webgpu"))]
-async fn webgpu() -> Result<Backend, DeviceError> {
+async fn webgpu(_on_lost: Option<Function>) -> Result<Backend, DeviceError> {
     Err(not_in_this_package("webgpu"))
 }
 

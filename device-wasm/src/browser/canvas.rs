@@ -16,7 +16,7 @@ use crate::error::DeviceError;
 // Declared here, for `drawImage` takes many kinds of sources, some of them not in `web-sys`' stable part.
 #[wasm_bindgen]
 extern "C" {
-    type Context;
+    pub(super) type Context;
 
     #[wasm_bindgen(method, catch, js_name = drawImage)]
     #[allow(clippy::too_many_arguments, reason = "JavaScript's own signature")]
@@ -41,6 +41,14 @@ extern "C" {
         width: i32,
         height: i32,
     ) -> Result<ImageData, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = putImageData)]
+    pub(super) fn put_image_data(
+        this: &Context,
+        data: &ImageData,
+        x: i32,
+        y: i32,
+    ) -> Result<(), JsValue>;
 
     #[wasm_bindgen(method, setter, js_name = imageSmoothingQuality)]
     fn set_quality(this: &Context, quality: &str);
@@ -124,7 +132,10 @@ impl Canvas {
     }
 }
 
-fn new_canvas(width: u32, height: u32) -> Result<(OffscreenCanvas, Context), DeviceError> {
+pub(super) fn new_canvas(
+    width: u32,
+    height: u32,
+) -> Result<(OffscreenCanvas, Context), DeviceError> {
     let failed = |error: JsValue| DeviceError::Capture(message(&error));
     let canvas = OffscreenCanvas::new(width, height).map_err(failed)?;
     let options = Object::new();

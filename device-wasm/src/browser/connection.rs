@@ -1,23 +1,35 @@
-//! The socket and the timer: does what the [`Session`] says, and feeds it what happens.
+//! The connection's driver: does what the [`Session`] says, feeds it what happens, and takes frames their ways.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
-use js_sys::{Function, Math, Reflect};
+use js_sys::{Date, Function, Int16Array, Math};
 use serde::Serialize;
-use wasm_bindgen::closure::Closure;
-use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::spawn_local;
-use web_sys::{CloseEvent, MessageEvent, WebSocket};
-use wire::{FrameResult, HEADER_BYTES, Hello, SUBPROTOCOL};
+use wire::{FrameResult, HEADER_BYTES, Hello, Timings};
 
 use super::canvas::close;
 use super::convert::{message, set, to_js};
 use super::device::Core;
+use super::shaper::{Shaper, Through};
+use super::socket::{Socket, Up};
+use super::timer::Timer;
 use crate::clock::now_ms;
-use crate::encode::{EncodedFrame, StepTimings};
+use crate::encode::StepTimings;
 use crate::error::DeviceError;
-use crate::session::{ABNORMAL, Action, FrameCounts, Frames, Session};
+use crate::link::LinkSettings;
+use crate::offload::{Decision, Goal, Observation, Offload};
+use crate::session::{Action, FrameCounts, Frames, Session};
+use crate::steps::{Steps, network_ms};
+use crate::way::Way;
+
+/// How often a frame that is on its way is looked at while the way is chosen automatically, in milliseconds.
+const LOOK_MS: f64 = 250.0;
+/// A decision that has not changed is told again after so many milliseconds.
+const TELL_MS: f64 = 1_000.0;
+/// Classes in an answer of this device, where none were asked for: as the server's.
+const TOP_K: u8 = 5;
 
 /// Whom to tell.
 #[derive(Default, Clone)]
@@ -26,12 +38,41 @@ pub(super) struct Callbacks {
     pub(super) on_state: Option<Function>,
     pub(super) on_error: Option<Function>,
     pub(super) on_sent: Option<Function>,
+    pub(super) on_decision: Option<Function>,
 }
 
-/// A frame that waits for its encoding.
-struct Waiting {
-    source: JsValue,
-    capture_time_us: u64,
+/// A frame that waits for its turn.
+pub(super) struct Waiting {
+    pub(super) source: JsValue,
+    pub(super) capture_time_us: u64,
+    pub(super) way: Option<Way>,
+    pub(super) want_latent: bool,
+    /// Whether the source stays open.
+    pub(super) keep: bool,
+}
+
+impl Waiting {
+    fn done_with(&self) {
+        if !self.keep {
+            close(&self.source);
+        }
+    }
+}
+
+/// A frame that is ready to be sent.
+pub(super) struct Ready {
+    pub(super) message: Vec<u8>,
+    pub(super) sequence: u32,
+    pub(super) split: Option<aecnn::Split>,
+    pub(super) latent: Option<Latent>,
+    pub(super) timings: StepTimings,
+}
+
+/// The latent of a frame.
+#[derive(Clone)]
+pub(super) struct Latent {
+    pub(super) shape: [usize; 3],
+    pub(super) symbols: Vec<i16>,
 }
 
 /// What is remembered of a frame until its answer comes; the page gets it with both.
@@ -41,11 +82,12 @@ struct Sent {
     sequence: u32,
     capture_time_us: u64,
     bytes: usize,
-    split: &'static str,
-    codec: String,
-    rate: String,
-    channels: u16,
+    way: Way,
     timings: StepTimings,
+    #[serde(skip)]
+    split: Option<aecnn::Split>,
+    #[serde(skip)]
+    latent: Option<Latent>,
     #[serde(skip)]
     at_ms: f64,
 }
@@ -61,6 +103,11 @@ pub(super) struct Connection {
     frames: RefCell<Frames<Waiting, Sent>>,
     socket: RefCell<Option<Socket>>,
     timer: RefCell<Option<Timer>>,
+    shaper: RefCell<Option<Shaper>>,
+    offload: RefCell<Offload>,
+    /// The last decision that was told, and when.
+    told: RefCell<Option<(Way, f64)>>,
+    look: RefCell<Option<Timer>>,
     me: Weak<Self>,
 }
 
@@ -76,6 +123,10 @@ impl Connection {
             frames: RefCell::new(Frames::new(1)),
             socket: RefCell::new(None),
             timer: RefCell::new(None),
+            shaper: RefCell::new(None),
+            offload: RefCell::default(),
+            told: RefCell::new(None),
+            look: RefCell::new(None),
             me: me.clone(),
         })
     }
@@ -92,16 +143,17 @@ impl Connection {
         self.frames_in_flight.set(frames_in_flight.unwrap_or(1));
         self.top_k.set(top_k);
         if let Some(unused) = self.frames.replace(Frames::new(1)).clear_waiting() {
-            close(&unused.source);
+            unused.done_with();
         }
         self.start();
     }
 
-    /// Another model or codec was loaded: the server must hear of it.
-    pub(super) fn model_changed(&self) {
-        if self.session.borrow().is_some() {
+    /// More was loaded, or another network: of that the server must hear.
+    pub(super) fn models_changed(&self, another_network: bool) {
+        if another_network && self.session.borrow().is_some() {
             self.start();
         }
+        self.refresh();
     }
 
     pub(super) fn disconnect(&self) {
@@ -115,18 +167,16 @@ impl Connection {
             frames.clear_waiting()
         };
         if let Some(unused) = unused {
-            close(&unused.source);
+            unused.done_with();
         }
+        self.look.replace(None);
         self.perform(session.disconnect());
     }
 
-    pub(super) fn submit(&self, source: JsValue, capture_time_us: u64) {
-        let replaced = self.frames.borrow_mut().submit(Waiting {
-            source,
-            capture_time_us,
-        });
+    pub(super) fn submit(&self, frame: Waiting) {
+        let replaced = self.frames.borrow_mut().submit(frame);
         if let Some(replaced) = replaced {
-            close(&replaced.source);
+            replaced.done_with();
         }
         self.pump();
     }
@@ -135,12 +185,40 @@ impl Connection {
         self.frames.borrow().counts()
     }
 
-    pub(super) fn codec_id(&self) -> Option<u8> {
-        self.session.borrow().as_ref().and_then(Session::codec_id)
+    /// The number of a codec in the frames of the session, if there is one.
+    pub(super) fn codec_id(&self, digest: &str) -> Option<u8> {
+        self.session.borrow().as_ref()?.codec_id(digest)
+    }
+
+    /// Emulates a link from now on, or ends it: what is on its way then goes at once.
+    pub(super) fn set_link(&self, settings: Option<LinkSettings>) {
+        let rest = {
+            let mut shaper = self.shaper.borrow_mut();
+            match (settings, shaper.as_mut()) {
+                (Some(settings), Some(shaper)) => {
+                    shaper.change(settings);
+                    Through::default()
+                }
+                (Some(settings), None) => {
+                    *shaper = Some(Shaper::new(settings));
+                    Through::default()
+                }
+                (None, _) => shaper.take().map(|mut old| old.rest()).unwrap_or_default(),
+            }
+        };
+        self.came_through(rest);
+        self.arm_shaper();
+    }
+
+    pub(super) fn set_goal(&self, goal: Option<Goal>) {
+        self.offload.borrow_mut().set_goal(goal);
+        self.told.replace(None);
+        self.look.replace(None);
+        self.refresh();
     }
 
     fn start(&self) {
-        let Ok(model) = self.core.model() else {
+        let Ok((model, rate)) = self.core.chosen() else {
             return;
         };
         let hello = Hello {
@@ -148,7 +226,7 @@ impl Connection {
             model: model.model_digest().to_owned(),
             codec: model.codec_digest().to_owned(),
             split: model.split().as_u8(),
-            rate: self.core.rate.get(),
+            rate,
             top_k: self.top_k.get(),
             // The wire allows 128 bytes.
             backend: Some(self.core.backend.label.chars().take(32).collect()),
@@ -162,11 +240,62 @@ impl Connection {
         self.perform(actions);
     }
 
-    /// Encodes and sends waiting frames as far as the limit allows.
+    fn session_number(&self) -> Option<u64> {
+        self.session.borrow().as_ref().and_then(Session::number)
+    }
+
+    /// The candidates of the automatic choice as they are now.
+    fn refresh(&self) {
+        let pictures = self
+            .session
+            .borrow()
+            .as_ref()
+            .and_then(Session::limits)
+            .map(|limits| limits.max_picture);
+        let candidates = self.core.models.borrow().candidates(pictures);
+        self.offload.borrow_mut().set_candidates(candidates);
+    }
+
+    /// Decides anew where the choice is automatic, and tells of it.
+    fn decide(&self) -> Option<Decision> {
+        let decision = self.offload.borrow_mut().decide()?;
+        let now = now_ms();
+        let known = self
+            .told
+            .borrow()
+            .as_ref()
+            .is_some_and(|(way, at)| *way == decision.way && now - at < TELL_MS);
+        if !known {
+            self.told.replace(Some((decision.way.clone(), now)));
+            let told = to_js(&decision);
+            set(&told, "at", &Date::now().into());
+            self.tell(|to| to.on_decision.clone(), &told);
+        }
+        Some(decision)
+    }
+
+    /// The way of the frame that is next, if it can go now.
+    fn next_way(&self) -> Option<Way> {
+        let asked = self.frames.borrow().waiting()?.way.clone();
+        let way = match asked {
+            Some(way) => way,
+            None => match self.decide() {
+                Some(decision) => self.offload.borrow_mut().next_way(now_ms(), &decision),
+                None => self.core.chosen_way().ok()?,
+            },
+        };
+        (way == Way::Device || self.session_number().is_some()).then_some(way)
+    }
+
+    /// Takes waiting frames on their ways as far as the limit allows.
     fn pump(&self) {
-        if self.codec_id().is_none() {
+        if !self.frames.borrow().is_free() {
             return;
         }
+        let Some(way) = self.next_way() else {
+            return;
+        };
+        // A callback may have taken the frame away.
         let Some(next) = self.frames.borrow_mut().start() else {
             return;
         };
@@ -174,80 +303,129 @@ impl Connection {
             return;
         };
         spawn_local(async move {
-            me.encode_and_send(next).await;
+            let done = match way {
+                Way::Device => me.answer_here(&next).await,
+                way => me.encode_and_send(&next, way).await,
+            };
+            next.done_with();
+            if let Err(error) = done {
+                me.frames.borrow_mut().failed();
+                me.tell(|to| to.on_error.clone(), &error.into());
+            }
             me.pump();
         });
     }
 
-    async fn encode_and_send(&self, next: Waiting) {
-        let codec_id = self.codec_id().unwrap_or(0);
-        let model = self.core.model();
-        let encoded = self
-            .core
-            .encode_source(&next.source, codec_id, next.capture_time_us)
-            .await;
-        close(&next.source);
-        let sent = encoded.and_then(|frame| {
-            // The link or the model may have changed while the backend worked.
-            let same_model = matches!(
-                (&model, &self.core.model()),
-                (Ok(before), Ok(now)) if Rc::ptr_eq(before, now)
-            );
-            if self.codec_id() != Some(codec_id) || !same_model {
-                return Err(DeviceError::Connection(
-                    "it broke while the frame was encoded".to_owned(),
+    async fn encode_and_send(&self, next: &Waiting, way: Way) -> Result<(), DeviceError> {
+        let session = self.session_number();
+        let ready = match &way {
+            Way::Features {
+                codec,
+                rate,
+                channels,
+            } => {
+                let model = self.core.models.borrow().codec(codec)?;
+                let id = self.codec_id(model.codec_digest()).ok_or_else(|| {
+                    DeviceError::Protocol(format!("it does not have the codec `{codec}`"))
+                })?;
+                self.core
+                    .feature(next, &model, id, *rate, channels.map(usize::from))
+                    .await?
+            }
+            Way::Picture { format, quality } => self.core.picture(next, *format, *quality).await?,
+            Way::Device => return Err(DeviceError::NotLoaded),
+        };
+        // The link may have changed while the backend worked.
+        if self.session_number() != session {
+            return Err(DeviceError::Connection(
+                "it broke while the frame was encoded".to_owned(),
+            ));
+        }
+        self.check_size(&ready, &way)?;
+        let sent = Sent {
+            sequence: ready.sequence,
+            capture_time_us: next.capture_time_us,
+            bytes: ready.message.len(),
+            way,
+            timings: ready.timings,
+            split: ready.split,
+            latent: ready.latent.filter(|_| next.want_latent),
+            at_ms: now_ms(),
+        };
+        self.transmit(Up::Binary(ready.message))?;
+        self.offload
+            .borrow_mut()
+            .sent(sent.at_ms, &sent.way, sent.bytes as f64);
+        self.tell(|to| to.on_sent.clone(), &to_js(&sent));
+        self.frames.borrow_mut().sent(sent.sequence, sent);
+        self.traffic();
+        self.look_later();
+        Ok(())
+    }
+
+    async fn answer_here(&self, next: &Waiting) -> Result<(), DeviceError> {
+        let most = self.top_k.get().unwrap_or(TOP_K);
+        let (sequence, classified) = self.core.classify(next, usize::from(most)).await?;
+        let result = FrameResult {
+            sequence,
+            capture_time_us: next.capture_time_us,
+            top: classified.top,
+            timings: Timings::default(),
+            batch: 1,
+            payload_bytes: 0,
+        };
+        let sent = Sent {
+            sequence,
+            capture_time_us: next.capture_time_us,
+            bytes: 0,
+            way: Way::Device,
+            timings: classified.timings,
+            split: None,
+            latent: None,
+            at_ms: now_ms(),
+        };
+        let seen = Observation {
+            way: Way::Device,
+            split: None,
+            here_ms: sent.timings.total + classified.answer_ms,
+            network_here_ms: sent.timings.front,
+            server_ms: 0.0,
+            tail_ms: 0.0,
+            up_bytes: 0.0,
+            down_bytes: 0.0,
+        };
+        self.offload.borrow_mut().observe(now_ms(), &seen, None);
+        let steps = Steps::here_only(&sent.timings, classified.answer_ms);
+        {
+            let mut frames = self.frames.borrow_mut();
+            frames.sent(sequence, sent.clone());
+            frames.answered(sequence);
+        }
+        self.tell_result(&result, &sent, &steps, 0.0, 0);
+        Ok(())
+    }
+
+    fn check_size(&self, ready: &Ready, way: &Way) -> Result<(), DeviceError> {
+        let limits = self.session.borrow().as_ref().and_then(Session::limits);
+        let Some(limits) = limits else {
+            return Ok(());
+        };
+        let (limit, advice) = match way {
+            Way::Picture { .. } if limits.max_picture == 0 => {
+                return Err(DeviceError::InvalidArgument(
+                    "the server takes no pictures over this connection".to_owned(),
                 ));
             }
-            self.send(&frame)?;
-            self.describe(&frame)
-        });
-        match sent {
-            Ok(sent) => {
-                self.tell(|to| to.on_sent.clone(), &to_js(&sent));
-                self.frames.borrow_mut().sent(sent.sequence, sent);
-                self.traffic();
-            }
-            Err(error) => {
-                self.frames.borrow_mut().failed();
-                self.tell(|to| to.on_error.clone(), &error.into());
-            }
+            Way::Picture { .. } => (limits.max_picture, "a lower quality"),
+            _ => (limits.max_payload, "a lower rate"),
+        };
+        let payload = ready.message.len() - HEADER_BYTES;
+        if u32::try_from(payload).is_ok_and(|payload| payload <= limit) {
+            return Ok(());
         }
-    }
-
-    fn send(&self, frame: &EncodedFrame) -> Result<(), DeviceError> {
-        let limit = self
-            .session
-            .borrow()
-            .as_ref()
-            .map_or(u32::MAX, |session| session.limits().max_payload);
-        let payload = frame.message.len() - HEADER_BYTES;
-        if payload > limit as usize {
-            return Err(DeviceError::InvalidArgument(format!(
-                "the payload has {payload} bytes, and the server takes {limit}; choose a lower rate"
-            )));
-        }
-        match self.socket.borrow().as_ref() {
-            Some(socket) => socket
-                .inner
-                .send_with_u8_array(&frame.message)
-                .map_err(|error| DeviceError::Connection(message(&error))),
-            None => Err(DeviceError::Connection("there is none".to_owned())),
-        }
-    }
-
-    fn describe(&self, frame: &EncodedFrame) -> Result<Sent, DeviceError> {
-        let model = self.core.model()?;
-        Ok(Sent {
-            sequence: frame.header.sequence,
-            capture_time_us: frame.header.capture_time_us,
-            bytes: frame.message.len(),
-            split: model.split().name(),
-            codec: model.codec_name().to_owned(),
-            rate: model.rate(frame.header.rate)?.name.clone(),
-            channels: frame.header.channels,
-            timings: frame.timings,
-            at_ms: now_ms(),
-        })
+        Err(DeviceError::InvalidArgument(format!(
+            "the payload has {payload} bytes, and the server takes {limit}; choose {advice}"
+        )))
     }
 
     /// Does what the session says.
@@ -255,8 +433,13 @@ impl Connection {
         for action in actions {
             match action {
                 Action::Open => self.open(),
-                Action::SendText(text) => self.send_text(&text),
+                Action::SendText(text) => {
+                    if let Err(error) = self.transmit(Up::Text(text)) {
+                        self.tell(|to| to.on_error.clone(), &error.into());
+                    }
+                }
                 Action::Close { code, reason } => {
+                    self.forget_travelling();
                     if let Some(socket) = self.socket.take() {
                         socket.close(code, &reason);
                     }
@@ -269,36 +452,86 @@ impl Connection {
                 }
                 Action::State(state) => {
                     self.apply_limits();
+                    self.refresh();
                     self.tell(|to| to.on_state.clone(), &to_js(&state));
                     self.pump();
                 }
-                Action::Answer(result) => self.answered(&result),
+                Action::Answer { result, bytes } => self.answered(&result, bytes),
                 Action::Fail(error) => self.failed(error),
             }
         }
     }
 
     fn apply_limits(&self) {
-        let session = self.session.borrow();
-        let server = session
-            .as_ref()
-            .map_or(1, |session| session.limits().max_frames_in_flight);
+        let limits = self.session.borrow().as_ref().and_then(Session::limits);
+        let server = limits.map_or(1, |limits| limits.max_frames_in_flight);
         let limit = self.frames_in_flight.get().min(usize::from(server));
         self.frames.borrow_mut().set_limit(limit);
     }
 
-    fn answered(&self, result: &FrameResult) {
+    fn answered(&self, result: &FrameResult, bytes: usize) {
         let sent = self.frames.borrow_mut().answered(result.sequence);
         // An answer to a frame of before the link broke is of no use.
         let Some(sent) = sent else {
             return;
         };
-        let answer = to_js(result);
-        set(&answer, "roundTripMs", &(now_ms() - sent.at_ms).into());
-        set(&answer, "frame", &to_js(&sent));
+        let now = now_ms();
+        let round_trip_ms = now - sent.at_ms;
+        let network_ms = network_ms(&result.timings, round_trip_ms);
+        let seen = Observation {
+            way: sent.way.clone(),
+            split: sent.split,
+            here_ms: sent.timings.total,
+            // On WebGPU the front is waited for in the encoder.
+            network_here_ms: match sent.way {
+                Way::Features { .. } => sent.timings.front + sent.timings.encode,
+                _ => 0.0,
+            },
+            server_ms: round_trip_ms - network_ms,
+            tail_ms: f64::from(result.timings.tail_us) / 1e3,
+            up_bytes: sent.bytes as f64,
+            down_bytes: bytes as f64,
+        };
+        let answer_ms = {
+            let mut offload = self.offload.borrow_mut();
+            offload.observe(now, &seen, Some(network_ms));
+            offload.link().answer_ms(bytes as f64, network_ms)
+        };
+        let steps = Steps::sent(&sent.timings, &result.timings, round_trip_ms, answer_ms);
         self.traffic();
-        self.tell(|to| to.on_result.clone(), &answer);
+        self.look.replace(None);
+        self.tell_result(result, &sent, &steps, round_trip_ms, bytes);
         self.pump();
+    }
+
+    fn tell_result(
+        &self,
+        result: &FrameResult,
+        sent: &Sent,
+        steps: &Steps,
+        round_trip_ms: f64,
+        down_bytes: usize,
+    ) {
+        let answer = to_js(result);
+        set(&answer, "roundTripMs", &round_trip_ms.into());
+        set(&answer, "way", &to_js(&sent.way));
+        set(&answer, "upBytes", &(sent.bytes as f64).into());
+        set(&answer, "downBytes", &(down_bytes as f64).into());
+        set(&answer, "steps", &to_js(steps));
+        set(&answer, "frame", &to_js(sent));
+        if let (Some(latent), Way::Features { codec, rate, .. }) = (&sent.latent, &sent.way) {
+            let told = js_sys::Object::new();
+            set(&told, "codec", &codec.as_str().into());
+            set(&told, "rate", &(*rate).into());
+            set(&told, "shape", &to_js(&latent.shape));
+            set(
+                &told,
+                "symbols",
+                &Int16Array::from(latent.symbols.as_slice()),
+            );
+            set(&answer, "latent", &told);
+        }
+        self.tell(|to| to.on_result.clone(), &answer);
     }
 
     fn failed(&self, error: DeviceError) {
@@ -308,6 +541,7 @@ impl Connection {
         } = &error
         {
             self.frames.borrow_mut().refused(*sequence);
+            self.offload.borrow_mut().lost();
             self.traffic();
         }
         self.tell(|to| to.on_error.clone(), &error.into());
@@ -317,6 +551,22 @@ impl Connection {
     fn traffic(&self) {
         let on_their_way = self.frames.borrow().on_their_way();
         self.with_session(|session| session.traffic(on_their_way));
+    }
+
+    /// Looks at the frame that is on its way before its answer comes, where the way is chosen automatically.
+    fn look_later(&self) {
+        if !self.offload.borrow().is_on() {
+            return;
+        }
+        let me = self.me.clone();
+        let timer = Timer::start(LOOK_MS, move || {
+            if let Some(connection) = me.upgrade() {
+                connection.offload.borrow_mut().wait(now_ms());
+                connection.decide();
+                connection.look_later();
+            }
+        });
+        self.look.replace(timer);
     }
 
     fn open(&self) {
@@ -337,19 +587,75 @@ impl Connection {
         }
     }
 
-    fn send_text(&self, text: &str) {
-        let sent = match self.socket.borrow().as_ref() {
-            Some(socket) => socket.inner.send_with_str(text),
+    /// Hands a message to the socket, or to the emulated link before it.
+    fn transmit(&self, up: Up) -> Result<(), DeviceError> {
+        if self.socket.borrow().is_none() {
+            return Err(DeviceError::Connection("there is none".to_owned()));
+        }
+        if let Some(shaper) = self.shaper.borrow_mut().as_mut() {
+            shaper.send(up);
+        } else {
+            return self.hand_over(&up);
+        }
+        self.arm_shaper();
+        Ok(())
+    }
+
+    fn hand_over(&self, up: &Up) -> Result<(), DeviceError> {
+        match self.socket.borrow().as_ref() {
+            Some(socket) => socket.send(up),
             None => Ok(()),
-        };
-        if let Err(error) = sent {
-            let error = DeviceError::Connection(message(&error));
-            self.tell(|to| to.on_error.clone(), &error.into());
         }
     }
 
-    fn socket_closed(&self, code: u16, reason: &str) {
+    /// A text came from the socket.
+    pub(super) fn received(&self, text: String) {
+        if let Some(shaper) = self.shaper.borrow_mut().as_mut() {
+            shaper.receive(text);
+        } else {
+            return self.with_session(|session| session.text(&text));
+        }
+        self.arm_shaper();
+    }
+
+    fn came_through(&self, through: Through) {
+        for up in through.up {
+            if let Err(error) = self.hand_over(&up) {
+                self.tell(|to| to.on_error.clone(), &error.into());
+            }
+        }
+        for text in through.down {
+            self.with_session(|session| session.text(&text));
+        }
+    }
+
+    fn arm_shaper(&self) {
+        let me = self.me.clone();
+        if let Some(shaper) = self.shaper.borrow_mut().as_mut() {
+            shaper.arm(move || {
+                if let Some(connection) = me.upgrade() {
+                    let through = connection.shaper.borrow_mut().as_mut().map(Shaper::through);
+                    connection.came_through(through.unwrap_or_default());
+                    connection.arm_shaper();
+                }
+            });
+        }
+    }
+
+    /// What is on the emulated link belongs to a socket that is no more.
+    fn forget_travelling(&self) {
+        if let Some(shaper) = self.shaper.borrow_mut().as_mut() {
+            shaper.rest();
+        }
+        self.offload.borrow_mut().lost();
+    }
+
+    pub(super) fn socket_closed(&self, code: u16, reason: &str) {
         self.socket.replace(None);
+        // The server's last words may still be on the emulated link.
+        let rest = self.shaper.borrow_mut().as_mut().map(Shaper::rest);
+        self.came_through(rest.unwrap_or_default());
+        self.forget_travelling();
         let lost = self.frames.borrow_mut().link_broke();
         self.with_session(|session| session.closed(code, reason, Math::random(), lost));
     }
@@ -359,7 +665,7 @@ impl Connection {
         self.with_session(|session| session.timer(Math::random(), lost));
     }
 
-    fn with_session(&self, happened: impl FnOnce(&mut Session) -> Vec<Action>) {
+    pub(super) fn with_session(&self, happened: impl FnOnce(&mut Session) -> Vec<Action>) {
         // The borrow ends before the actions: a callback may call the device again.
         let actions = match self.session.borrow_mut().as_mut() {
             Some(session) => happened(session),
@@ -386,103 +692,4 @@ impl Connection {
             }
         })
     }
-}
-
-/// A socket with its listeners; when it is dropped, nothing more is heard of it.
-struct Socket {
-    inner: WebSocket,
-    _on_open: Closure<dyn FnMut()>,
-    _on_message: Closure<dyn FnMut(MessageEvent)>,
-    _on_close: Closure<dyn FnMut(CloseEvent)>,
-}
-
-impl Socket {
-    fn open(url: &str, connection: &Weak<Connection>) -> Result<Self, JsValue> {
-        let inner = WebSocket::new_with_str(url, SUBPROTOCOL)?;
-        let to = connection.clone();
-        let on_open = Closure::<dyn FnMut()>::new(move || {
-            if let Some(connection) = to.upgrade() {
-                connection.with_session(Session::opened);
-            }
-        });
-        let to = connection.clone();
-        let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
-            // The protocol's server sends text only.
-            if let (Some(connection), Some(text)) = (to.upgrade(), event.data().as_string()) {
-                connection.with_session(|session| session.text(&text));
-            }
-        });
-        let to = connection.clone();
-        let on_close = Closure::<dyn FnMut(CloseEvent)>::new(move |event: CloseEvent| {
-            if let Some(connection) = to.upgrade() {
-                // Browsers say 1005 when the close message had no code.
-                let code = if event.code() == 1005 {
-                    ABNORMAL
-                } else {
-                    event.code()
-                };
-                connection.socket_closed(code, &event.reason());
-            }
-        });
-        inner.set_onopen(Some(on_open.as_ref().unchecked_ref()));
-        inner.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
-        inner.set_onclose(Some(on_close.as_ref().unchecked_ref()));
-        Ok(Self {
-            inner,
-            _on_open: on_open,
-            _on_message: on_message,
-            _on_close: on_close,
-        })
-    }
-
-    fn close(self, code: u16, reason: &str) {
-        // Fails only for codes and reasons that a page may not use; the socket is dropped anyway.
-        let _ = self
-            .inner
-            .close_with_code_and_reason(code, wire::close::reason(reason));
-    }
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        self.inner.set_onopen(None);
-        self.inner.set_onmessage(None);
-        self.inner.set_onclose(None);
-    }
-}
-
-/// A pending `setTimeout`; dropping it cancels it.
-struct Timer {
-    id: JsValue,
-    _callback: Closure<dyn FnMut()>,
-}
-
-impl Timer {
-    fn start(ms: f64, callback: impl FnMut() + 'static) -> Option<Self> {
-        let callback = Closure::<dyn FnMut()>::new(callback);
-        let id = global_function("setTimeout")?
-            .call2(&JsValue::UNDEFINED, callback.as_ref(), &ms.into())
-            .ok()?;
-        Some(Self {
-            id,
-            _callback: callback,
-        })
-    }
-}
-
-impl Drop for Timer {
-    fn drop(&mut self) {
-        if let Some(clear) = global_function("clearTimeout") {
-            // Clearing a timer that has run is allowed, and nothing else can fail.
-            let _ = clear.call1(&JsValue::UNDEFINED, &self.id);
-        }
-    }
-}
-
-/// A function of the page's or the worker's global scope.
-fn global_function(name: &str) -> Option<Function> {
-    Reflect::get(&js_sys::global(), &name.into())
-        .ok()?
-        .dyn_into()
-        .ok()
 }

@@ -2,6 +2,7 @@
 
 use js_sys::{Array, JSON, Object, Reflect, Uint8Array};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use wasm_bindgen::{JsCast, JsValue};
 
 use crate::error::DeviceError;
@@ -28,6 +29,12 @@ pub(super) fn to_js(value: &impl Serialize) -> JsValue {
         .ok()
         .and_then(|json| JSON::parse(&json).ok())
         .unwrap_or(JsValue::UNDEFINED)
+}
+
+/// What a plain object says, where it says it rightly.
+pub(super) fn from_js<T: DeserializeOwned>(value: &JsValue) -> Result<T, DeviceError> {
+    let text = JSON::stringify(value).map(String::from).unwrap_or_default();
+    serde_json::from_str(&text).map_err(|error| DeviceError::InvalidArgument(error.to_string()))
 }
 
 /// Sets a field of an object that we made.

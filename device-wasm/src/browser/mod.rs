@@ -3,9 +3,13 @@
 
 mod backend;
 mod canvas;
+mod compress;
 mod connection;
 mod convert;
 mod device;
+mod shaper;
+mod socket;
+mod timer;
 
 use wasm_bindgen::prelude::wasm_bindgen;
 

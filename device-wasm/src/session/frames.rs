@@ -52,10 +52,21 @@ impl<F, S> Frames<F, S> {
         replaced
     }
 
+    /// The frame that waits.
+    pub fn waiting(&self) -> Option<&F> {
+        self.waiting.as_ref()
+    }
+
+    /// Whether a frame may be taken now.
+    #[must_use]
+    pub fn is_free(&self) -> bool {
+        !self.encoding && self.on_their_way.len() < self.limit
+    }
+
     /// Takes the frame to encode now, if there is one and the limit leaves room. It must be
     /// followed by [`sent`](Self::sent) or [`failed`](Self::failed).
     pub fn start(&mut self) -> Option<F> {
-        if self.encoding || self.on_their_way.len() >= self.limit {
+        if !self.is_free() {
             return None;
         }
         let frame = self.waiting.take()?;

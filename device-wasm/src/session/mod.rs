@@ -49,7 +49,12 @@ pub enum Action {
     /// Tell the page where the connection stands.
     State(SessionState),
     /// A frame's answer.
-    Answer(FrameResult),
+    Answer {
+        /// The answer.
+        result: FrameResult,
+        /// Bytes of the message.
+        bytes: usize,
+    },
     /// Something went wrong.
     Fail(DeviceError),
 }
@@ -99,10 +104,7 @@ enum Phase {
     Closed,
     /// The socket is being opened, or the hello is not answered yet.
     Connecting,
-    Ready {
-        codec_id: u8,
-        limits: Limits,
-    },
+    Ready(Welcome),
     Waiting,
 }
 
@@ -128,21 +130,29 @@ impl Session {
         }
     }
 
-    /// The number that stands for the codec in frames; `None` while no frame may be sent.
+    /// The session's number on the server; `None` while no frame may be sent.
     #[must_use]
-    pub fn codec_id(&self) -> Option<u8> {
-        match self.phase {
-            Phase::Ready { codec_id, .. } => Some(codec_id),
-            _ => None,
-        }
+    pub fn number(&self) -> Option<u64> {
+        self.welcome().map(|welcome| welcome.session)
     }
 
-    /// The server's limits; its defaults while not connected.
+    /// The number that stands for the codec with this digest in frames; `None` while no frame may be sent, or when
+    /// the server does not have it.
     #[must_use]
-    pub fn limits(&self) -> Limits {
-        match self.phase {
-            Phase::Ready { limits, .. } => limits,
-            _ => Limits::default(),
+    pub fn codec_id(&self, digest: &str) -> Option<u8> {
+        Some(self.welcome()?.codec(digest)?.id)
+    }
+
+    /// The server's limits; `None` while no frame may be sent.
+    #[must_use]
+    pub fn limits(&self) -> Option<Limits> {
+        self.welcome().map(|welcome| welcome.limits)
+    }
+
+    fn welcome(&self) -> Option<&Welcome> {
+        match &self.phase {
+            Phase::Ready(welcome) => Some(welcome),
+            _ => None,
         }
     }
 
@@ -150,7 +160,7 @@ impl Session {
     pub fn connect(&mut self, hello: Hello) -> Vec<Action> {
         self.hello = hello;
         let mut actions = match self.phase {
-            Phase::Connecting | Phase::Ready { .. } => vec![Action::Close {
+            Phase::Connecting | Phase::Ready(_) => vec![Action::Close {
                 code: close::NORMAL,
                 reason: "the device starts over".to_owned(),
             }],
@@ -178,8 +188,11 @@ impl Session {
     /// A text message came.
     pub fn text(&mut self, text: &str) -> Vec<Action> {
         match ServerMessage::parse(text) {
-            Ok(ServerMessage::Welcome(welcome)) => self.welcome(&welcome),
-            Ok(ServerMessage::Result(result)) => vec![Action::Answer(result)],
+            Ok(ServerMessage::Welcome(welcome)) => self.welcomed(welcome),
+            Ok(ServerMessage::Result(result)) => vec![Action::Answer {
+                result,
+                bytes: text.len(),
+            }],
             Ok(ServerMessage::Error(error)) => self.server_error(error),
             // A message of a later minor version: nothing depends on it.
             Ok(_) => Vec::new(),
@@ -226,7 +239,7 @@ impl Session {
             Phase::Closed => return Vec::new(),
             Phase::Waiting => return self.open(),
             Phase::Connecting => "the server did not greet in time",
-            Phase::Ready { .. } => "the server did not answer in time",
+            Phase::Ready(_) => "the server did not answer in time",
         };
         let mut actions = vec![Action::Close {
             code: close::NORMAL,
@@ -239,8 +252,8 @@ impl Session {
     /// A frame was sent or answered; `on_their_way` are without an answer now.
     pub fn traffic(&mut self, on_their_way: usize) -> Vec<Action> {
         match (&self.phase, on_their_way) {
-            (Phase::Ready { .. }, 0) => vec![Action::StopTimer],
-            (Phase::Ready { .. }, _) => vec![Action::StartTimer(ANSWER_TIMEOUT_MS)],
+            (Phase::Ready(_), 0) => vec![Action::StopTimer],
+            (Phase::Ready(_), _) => vec![Action::StartTimer(ANSWER_TIMEOUT_MS)],
             _ => Vec::new(),
         }
     }
@@ -277,31 +290,23 @@ impl Session {
         ]
     }
 
-    fn welcome(&mut self, welcome: &Welcome) -> Vec<Action> {
+    fn welcomed(&mut self, welcome: Welcome) -> Vec<Action> {
         if !matches!(self.phase, Phase::Connecting) {
             return Vec::new();
         }
-        let codec = welcome
-            .codec(&self.hello.codec)
-            .filter(|_| welcome.model == self.hello.model);
-        let Some(codec) = codec else {
+        if welcome.model != self.hello.model || welcome.codec(&self.hello.codec).is_none() {
             let error = DeviceError::Protocol(
                 "it welcomed the device, but without the device's model and codec".to_owned(),
             );
             return self.give_up(error, close::NORMAL);
+        }
+        let state = SessionState::Ready {
+            session: welcome.session,
+            server: welcome.server.clone(),
         };
-        self.phase = Phase::Ready {
-            codec_id: codec.id,
-            limits: welcome.limits,
-        };
+        self.phase = Phase::Ready(welcome);
         self.backoff.reset();
-        vec![
-            Action::StopTimer,
-            Action::State(SessionState::Ready {
-                session: welcome.session,
-                server: welcome.server.clone(),
-            }),
-        ]
+        vec![Action::StopTimer, Action::State(state)]
     }
 
     fn server_error(&mut self, error: ErrorMessage) -> Vec<Action> {
@@ -336,7 +341,7 @@ impl Session {
             return error.message.clone();
         }
         match (code, &self.phase) {
-            (ABNORMAL, Phase::Ready { .. }) => "the connection broke off".to_owned(),
+            (ABNORMAL, Phase::Ready(_)) => "the connection broke off".to_owned(),
             (ABNORMAL, _) => {
                 "the server could not be reached, or does not allow this page".to_owned()
             }

@@ -39,7 +39,7 @@ fn ready() -> Session {
     session.connect(hello());
     session.opened();
     session.text(&welcome(CODEC));
-    assert_eq!(session.codec_id(), Some(3));
+    assert_eq!(session.codec_id(CODEC), Some(3));
     session
 }
 
@@ -63,7 +63,8 @@ fn greets_and_becomes_ready() {
         state(&actions),
         Some(&SessionState::Connecting { attempt: 1 })
     );
-    assert_eq!(session.codec_id(), None, "no frame before the welcome");
+    assert_eq!(session.codec_id(CODEC), None, "no frame before the welcome");
+    assert_eq!((session.number(), session.limits()), (None, None));
 
     let actions = session.opened();
     let [Action::SendText(text)] = actions.as_slice() else {
@@ -82,7 +83,10 @@ fn greets_and_becomes_ready() {
             server: "server 1".to_owned()
         })
     );
-    assert_eq!(session.codec_id(), Some(3));
+    assert_eq!(session.codec_id(CODEC), Some(3));
+    assert_eq!(session.codec_id(MODEL), None, "the server does not have it");
+    assert_eq!(session.number(), Some(7));
+    assert_eq!(session.limits(), Some(Limits::default()));
 }
 
 #[test]
@@ -98,7 +102,7 @@ fn a_broken_link_is_tried_again_after_longer_and_longer_waits() {
             lost_frames: 1,
         })
     );
-    assert_eq!(session.codec_id(), None);
+    assert_eq!(session.codec_id(CODEC), None);
     assert!(opens(&session.timer(1.0, 0)));
 
     let actions = session.closed(ABNORMAL, "", 1.0, 0);
@@ -164,7 +168,7 @@ fn a_server_without_the_codec_is_left() {
             .iter()
             .any(|action| matches!(action, Action::Close { .. }))
     );
-    assert_eq!(session.codec_id(), None);
+    assert_eq!(session.codec_id(CODEC), None);
 }
 
 #[test]
@@ -208,14 +212,16 @@ fn answers_are_passed_on_and_nonsense_is_reported() {
     };
     let text = ServerMessage::Result(result.clone()).to_json().unwrap();
     let actions = session.text(&text);
-    assert!(matches!(actions.as_slice(), [Action::Answer(answer)] if *answer == result));
+    assert!(
+        matches!(actions.as_slice(), [Action::Answer { result: answer, bytes }] if *answer == result && *bytes == text.len())
+    );
 
     let actions = session.text("{\"type\":\"cake\"}");
     assert!(
         matches!(actions.as_slice(), [Action::Fail(error)] if error.name() == "ServerError"),
         "{actions:?}"
     );
-    assert_eq!(session.codec_id(), Some(3), "the session goes on");
+    assert_eq!(session.codec_id(CODEC), Some(3), "the session goes on");
 }
 
 #[test]
@@ -240,7 +246,7 @@ fn connecting_anew_closes_the_old_socket_first() {
     let actions = session.connect(hello());
     assert!(matches!(actions.first(), Some(Action::Close { .. })));
     assert!(opens(&actions));
-    assert_eq!(session.codec_id(), None);
+    assert_eq!(session.codec_id(CODEC), None);
 }
 
 #[test]

@@ -1,14 +1,12 @@
 //! Inference: what is computed, by whom, in which order.
 //!
 //! A frame's way through here: [`Queue::submit`] -> [`batch`] -> [`Engine::run`] ([`Networks`]:
-//! restore, tail) -> [`top_k`].
+//! restore, tail) -> [`top_k`](aecnn::classes::top_k).
 
-mod answer;
 mod batch;
 mod networks;
 mod queue;
 
-pub use answer::{Class, softmax, top_k};
 pub use batch::{Entry, take_batch};
 pub use networks::Networks;
 pub use queue::{Finished, Inference, Queue, QueueError, StartError, Ticket};

@@ -18,9 +18,8 @@ use wire::{ClassifyResponse, MAX_TOP_K};
 use super::origin;
 use crate::answer::{Clock, DEFAULT_TOP_K, answer};
 use crate::app::App;
-use crate::engine::Input;
 use crate::error::Refusal;
-use crate::picture;
+use crate::picture::{self, Source};
 
 /// A body must be there within this time.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -59,25 +58,16 @@ pub(super) async fn classify(
     let arrived = Instant::now();
     let payload_bytes = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
     let ticket = app.queue.admit()?;
-    let (planes, decode, preprocess) = decode(&app, index, bytes).await?;
-    let finished = app
-        .queue
-        .submit(
-            ticket,
-            Input::Picture {
-                model: index,
-                planes,
-            },
-        )
-        .await?;
+    let prepared = picture::prepare(&app, index, bytes, Source::Photograph).await?;
+    let finished = app.queue.submit(ticket, prepared.input).await?;
     let answer = answer(
         model,
         &finished,
         top_k,
         &Clock {
             arrived,
-            decode,
-            preprocess,
+            decode: prepared.decode,
+            preprocess: prepared.preprocess,
         },
     )?;
     Ok(Json(ClassifyResponse {
@@ -110,28 +100,4 @@ async fn receive(body: Body, headers: &HeaderMap, most: u32) -> Result<Bytes, Re
         Ok(Err(error)) => Err(Refusal::Body(error.to_string())),
         Err(_) => Err(Refusal::Body("it took too long".to_owned())),
     }
-}
-
-/// Bytes to the network's input, on a thread of its own and not more of them than there are cores.
-async fn decode(
-    app: &Arc<App>,
-    model: usize,
-    bytes: Bytes,
-) -> Result<(Vec<f32>, Duration, Duration), Refusal> {
-    let internal = |error: &dyn std::error::Error| Refusal::Internal(error.to_string());
-    let place = Arc::clone(&app.decoders)
-        .acquire_owned()
-        .await
-        .map_err(|error| internal(&error))?;
-    let catalogue = Arc::clone(&app.catalogue);
-    let decoded = tokio::task::spawn_blocking(move || {
-        let _place = place;
-        let model = catalogue.model(model).ok_or(Refusal::NotFound)?;
-        let started = Instant::now();
-        let picture = picture::decode(&bytes)?;
-        let decoded = Instant::now();
-        let planes = picture::preprocess(&picture, &model.manifest.preprocessing)?;
-        Ok((planes, decoded - started, decoded.elapsed()))
-    });
-    decoded.await.map_err(|error| internal(&error))?
 }

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use aecnn::Split;
 use bytes::Bytes;
 use feature_codec::Geometry;
-use wire::{Frame, FrameHeader, FrameResult, HEADER_BYTES};
+use wire::{
+    Frame, FrameHeader, FrameResult, HEADER_BYTES, Limits, PictureFormat, PictureFrame, Upload,
+};
 
 use super::hello::Agreement;
 use crate::answer::{Clock, answer};
@@ -14,33 +16,69 @@ use crate::app::App;
 use crate::catalogue::Catalogue;
 use crate::engine::{CodecId, Input, Ticket};
 use crate::error::Refusal;
+use crate::picture::{self, Prepared, Source};
 
 /// A frame of which everything but the payload's content was checked.
 #[derive(Debug)]
 pub(super) struct Checked {
-    /// Its header.
-    pub(super) header: FrameHeader,
-    codec: CodecId,
-    split: Split,
-    geometry: Geometry,
+    /// Its number.
+    pub(super) sequence: u32,
+    capture_time_us: u64,
+    kind: Kind,
     payload: Bytes,
     arrived: Instant,
+}
+
+/// What the payload is.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Feature {
+        codec: CodecId,
+        split: Split,
+        rate: usize,
+        geometry: Geometry,
+    },
+    Picture(PictureFormat),
 }
 
 /// Checks a binary message against the session's model and the server's limits.
 pub(super) fn check(
     app: &App,
     agreement: Agreement,
+    limits: &Limits,
     message: &Bytes,
     arrived: Instant,
 ) -> Result<Checked, Refusal> {
-    let Frame { header, .. } = Frame::parse(message, app.config.max_payload)?;
+    let (sequence, capture_time_us, kind) = match Upload::parse(message, limits)? {
+        Upload::Feature(Frame { header, .. }) => {
+            let kind = feature(&app.catalogue, agreement, &header)?;
+            (header.sequence, header.capture_time_us, kind)
+        }
+        Upload::Picture(PictureFrame { header, .. }) => {
+            let kind = Kind::Picture(header.format);
+            (header.sequence, header.capture_time_us, kind)
+        }
+    };
+    Ok(Checked {
+        sequence,
+        capture_time_us,
+        kind,
+        payload: message.slice(HEADER_BYTES..),
+        arrived,
+    })
+}
+
+/// Checks a feature's header against the codec that it names.
+fn feature(
+    catalogue: &Catalogue,
+    agreement: Agreement,
+    header: &FrameHeader,
+) -> Result<Kind, Refusal> {
     let id = CodecId {
         model: agreement.model,
         codec: usize::from(header.codec),
     };
-    let codec = app
-        .catalogue
+    let codec = catalogue
         .codec(id)
         .ok_or_else(|| Refusal::Codec(format!("with the number {}", id.codec)))?;
     if header.split != codec.split.as_u8() {
@@ -62,13 +100,11 @@ pub(super) fn check(
             most: rate.channels(),
         });
     }
-    Ok(Checked {
-        header,
+    Ok(Kind::Feature {
         codec: id,
         split: codec.split,
+        rate: usize::from(header.rate),
         geometry: codec.geometry(usize::from(header.channels)),
-        payload: message.slice(HEADER_BYTES..),
-        arrived,
     })
 }
 
@@ -79,33 +115,41 @@ pub(super) async fn finish(
     frame: Checked,
     ticket: Ticket,
 ) -> Result<FrameResult, Refusal> {
-    let header = frame.header;
-    let payload_bytes = u32::try_from(frame.payload.len()).unwrap_or(u32::MAX);
-    let arrived = frame.arrived;
+    let Checked {
+        sequence,
+        capture_time_us,
+        kind,
+        payload,
+        arrived,
+    } = frame;
+    let payload_bytes = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+    let prepared = match kind {
+        Kind::Feature { .. } => {
+            // Short, but not so short that other clients' sockets should wait for it.
+            let catalogue = Arc::clone(&app.catalogue);
+            tokio::task::spawn_blocking(move || decode(&catalogue, kind, &payload))
+                .await
+                .map_err(|error| Refusal::Internal(error.to_string()))??
+        }
+        Kind::Picture(format) => {
+            picture::prepare(&app, agreement.model, payload, Source::Seen(format)).await?
+        }
+    };
 
-    // Short, but not so short that other clients' sockets should wait for it.
-    let catalogue = Arc::clone(&app.catalogue);
-    let (input, decode) = tokio::task::spawn_blocking(move || {
-        let started = Instant::now();
-        decode(&catalogue, &frame).map(|input| (input, started.elapsed()))
-    })
-    .await
-    .map_err(|error| Refusal::Internal(error.to_string()))??;
-
-    let finished = app.queue.submit(ticket, input).await?;
+    let finished = app.queue.submit(ticket, prepared.input).await?;
     let model = app
         .catalogue
         .model(agreement.model)
         .ok_or_else(|| Refusal::Internal("the session's model is gone".to_owned()))?;
     let clock = Clock {
         arrived,
-        decode,
-        preprocess: Duration::ZERO,
+        decode: prepared.decode,
+        preprocess: prepared.preprocess,
     };
     let answer = answer(model, &finished, agreement.top_k, &clock)?;
     Ok(FrameResult {
-        sequence: header.sequence,
-        capture_time_us: header.capture_time_us,
+        sequence,
+        capture_time_us,
         top: answer.top,
         timings: answer.timings,
         batch: answer.batch,
@@ -113,19 +157,33 @@ pub(super) async fn finish(
     })
 }
 
-/// Entropy decoding: the payload's bytes to symbols, with the tables of the frame's rate.
-fn decode(catalogue: &Catalogue, frame: &Checked) -> Result<Input, Refusal> {
-    let rate = usize::from(frame.header.rate);
+/// Entropy decoding: a feature's bytes to symbols, with the tables of the frame's rate.
+fn decode(catalogue: &Catalogue, kind: Kind, payload: &[u8]) -> Result<Prepared, Refusal> {
+    let gone = || Refusal::Internal("the frame's codec is gone".to_owned());
+    let Kind::Feature {
+        codec,
+        split,
+        rate,
+        geometry,
+    } = kind
+    else {
+        return Err(gone());
+    };
+    let started = Instant::now();
     let tables = catalogue
-        .codec(frame.codec)
+        .codec(codec)
         .and_then(|codec| codec.rates.get(rate))
         .map(|rate| &rate.tables)
-        .ok_or_else(|| Refusal::Internal("the frame's codec is gone".to_owned()))?;
-    let symbols = tables.decode(&frame.payload, frame.geometry)?;
-    Ok(Input::Latent {
-        codec: frame.codec,
-        split: frame.split,
-        rate,
-        symbols,
+        .ok_or_else(gone)?;
+    let symbols = tables.decode(payload, geometry)?;
+    Ok(Prepared {
+        input: Input::Latent {
+            codec,
+            split,
+            rate,
+            symbols,
+        },
+        decode: started.elapsed(),
+        preprocess: Duration::ZERO,
     })
 }

@@ -12,7 +12,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, Sink, Stream, StreamExt};
 use tokio::time::{sleep_until, timeout};
 use tokio_tungstenite::tungstenite::Error as SocketError;
-use wire::{FrameHeader, FrameResult, Limits, ServerMessage, close};
+use wire::{FrameResult, Limits, ServerMessage, Upload, close};
 
 use super::hello::{self, Agreement};
 use super::outbox::{Outbox, Stuck};
@@ -227,12 +227,10 @@ fn accept(
     message: &Bytes,
 ) -> Result<BoxFuture<'static, Answer>, (Option<u32>, Refusal)> {
     let now = Instant::now();
-    let named = FrameHeader::parse(message)
-        .ok()
-        .map(|header| header.sequence);
+    let named = Upload::sequence_of(message);
     let refuse = |refusal| (named, refusal);
-    let frame = frame::check(app, agreement, message, now).map_err(refuse)?;
-    let sequence = frame.header.sequence;
+    let frame = frame::check(app, agreement, limits, message, now).map_err(refuse)?;
+    let sequence = frame.sequence;
     if !pace.allows(now) {
         return Err(refuse(Refusal::TooFast(limits.max_frames_per_second)));
     }

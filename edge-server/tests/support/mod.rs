@@ -37,7 +37,10 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
-use wire::{ClientMessage, ErrorMessage, Frame, FrameHeader, Hello, ServerMessage, Welcome};
+use wire::{
+    ClientMessage, ErrorMessage, Frame, FrameHeader, Hello, PictureFormat, PictureFrame,
+    PictureHeader, ServerMessage, Welcome,
+};
 
 pub const CLASSES: usize = 10;
 /// Latent channels of the test's codec, and positions in each.
@@ -433,4 +436,14 @@ pub fn header(sequence: u32) -> FrameHeader {
         capture_time_us: 1_700_000_000_000_000,
         channels: u16::try_from(CHANNELS).unwrap(),
     }
+}
+
+/// A frame that is a picture.
+pub fn picture_frame(sequence: u32, format: PictureFormat, payload: &[u8]) -> Vec<u8> {
+    let header = PictureHeader {
+        format,
+        sequence,
+        capture_time_us: header(0).capture_time_us,
+    };
+    PictureFrame { header, payload }.encode()
 }

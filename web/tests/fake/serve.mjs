@@ -19,6 +19,7 @@ const MODELS = {
   models: [{
     format: 'aecnn-model', version: 1, name: 'stand-in', variant: 'v1', classes: 1000, digest: '0',
     preprocessing: { crop: 0.875 },
+    labels: { file: 'labels.json', bytes: 16_000, sha256: 'labels'.padEnd(64, '0') },
     parts: [file('stem', 19_000), file('stage1', 431_000), file('stage2', 2_440_000), file('stage3', 14_200_000), file('stage4', 29_900_000), file('head', 4_100_000)],
     codecs: ['stem', 'stage1', 'stage2'].map((split) => ({ ...file(`klt-${split}`, 160_000), method: 'klt', split, rates, default_rate: 2 })),
     provenance: { source: '', licence: 'MIT', attribution: 'a stand-in' },

@@ -1,4 +1,4 @@
-//! Logits to an answer.
+//! Logits to classes: what comes behind the network, on whichever side it ran.
 
 /// One class of an answer.
 #[derive(Debug, Clone, Copy, PartialEq)]

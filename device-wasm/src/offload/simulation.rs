@@ -1,0 +1,487 @@
+//! The decision maker on emulated links with made-up devices and servers: it must notice that the link has changed, and
+//! must not be much worse than the best way that one could have fixed beforehand.
+
+use std::path::Path;
+
+use aecnn::Split;
+use aecnn::manifest::Manifest;
+
+use super::estimate::STALE_MS;
+use super::{Candidate, Goal, Observation, Offload, of_codec, of_device, of_pictures};
+use crate::link::{Lane, LinkSettings, Random};
+use crate::way::{Format, Way};
+
+/// Milliseconds: a step of the simulation, how often the device looks at a frame that is on its way, the time in
+/// which it must have switched, and after which it must have settled.
+const STEP: f64 = 1.0;
+const LOOK: f64 = 100.0;
+const SWITCH: f64 = 2_000.0;
+const SETTLE: f64 = 1_000.0;
+const PHASE: f64 = 25_000.0;
+const ANSWER_BYTES: usize = 600;
+
+/// A device and a server. Milliseconds.
+#[derive(Debug, Clone, Copy)]
+struct World {
+    name: &'static str,
+    here_per_gmac: f64,
+    server_per_gmac: f64,
+    /// Whether the device has the whole network.
+    whole: bool,
+}
+
+const WORLDS: [World; 4] = [
+    World {
+        name: "a slow phone, a fast server",
+        here_per_gmac: 60.0,
+        server_per_gmac: 5.0,
+        whole: false,
+    },
+    World {
+        name: "a fast laptop, a busy server",
+        here_per_gmac: 8.0,
+        server_per_gmac: 40.0,
+        whole: false,
+    },
+    World {
+        name: "a fast laptop with the whole network",
+        here_per_gmac: 20.0,
+        server_per_gmac: 10.0,
+        whole: true,
+    },
+    World {
+        name: "both alike",
+        here_per_gmac: 25.0,
+        server_per_gmac: 25.0,
+        whole: true,
+    },
+];
+
+/// Kilobits a second and the round trip, one phase after the other.
+const LINKS: [(f64, f64); 8] = [
+    (20_000.0, 40.0),
+    (250.0, 40.0),
+    (5_000.0, 40.0),
+    (100.0, 80.0),
+    (1_000.0, 40.0),
+    (50_000.0, 20.0),
+    (250.0, 150.0),
+    (1_000.0, 40.0),
+];
+
+const GMAC: [f64; 5] = [0.12, 0.79, 1.8, 3.3, 4.1];
+
+fn link((kbps, rtt_ms): (f64, f64)) -> LinkSettings {
+    LinkSettings {
+        kbps,
+        rtt_ms,
+        jitter_ms: 4.0,
+        loss: 0.0,
+    }
+}
+
+impl World {
+    /// Time here, of it the network's; time on the server, of it the network's.
+    fn costs(&self, candidate: &Candidate) -> [f64; 4] {
+        let front = match (&candidate.way, candidate.split) {
+            (Way::Device, _) => GMAC[4],
+            (_, Some(split)) => GMAC[split.stages()],
+            (_, None) => 0.0,
+        };
+        let network = front * self.here_per_gmac;
+        let compress = match candidate.way {
+            Way::Features { .. } => 4.0,
+            Way::Picture {
+                format: Format::Jpeg,
+                ..
+            } => 1.5,
+            Way::Picture {
+                format: Format::WebP,
+                ..
+            } => 9.0,
+            _ => 0.2,
+        };
+        let tail = (GMAC[4] - front) * self.server_per_gmac;
+        match candidate.way {
+            Way::Device => [3.0 + network, network, 0.0, 0.0],
+            _ => [3.0 + network + compress, network, 2.0 + tail, tail],
+        }
+    }
+
+    /// Time to label over a link, without its jitter.
+    fn ideal(&self, candidate: &Candidate, link: LinkSettings) -> f64 {
+        let [here, _, server, _] = self.costs(candidate);
+        if candidate.way == Way::Device {
+            return here;
+        }
+        here + server + link.rtt_ms + link.ms_for(candidate.bytes + ANSWER_BYTES as f64)
+    }
+
+    fn candidates(&self) -> Vec<Candidate> {
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/resnet50-imagenet/manifest.json");
+        let manifest = Manifest::parse(&std::fs::read(path).unwrap()).unwrap();
+        let codecs = manifest
+            .codecs
+            .iter()
+            .filter(|codec| codec.split == Split::Stage2);
+        let mut all: Vec<Candidate> = codecs
+            .flat_map(of_codec)
+            .chain(of_pictures(1 << 20))
+            .collect();
+        if self.whole {
+            all.push(of_device());
+        }
+        all
+    }
+}
+
+/// What a run saw.
+#[derive(Debug, Default)]
+struct Run {
+    /// When each frame began, and how long it took.
+    frames: Vec<(f64, f64)>,
+    /// When a decision was made, and for what.
+    decisions: Vec<(f64, Way)>,
+}
+
+impl Run {
+    /// What was chosen when a phase began.
+    fn before(&self, start: f64) -> Option<&Way> {
+        let last = self.decisions.iter().rfind(|(at, _)| *at < start);
+        last.map(|(_, way)| way)
+    }
+
+    /// In what time it must have switched. Who sends nothing hears of the link only now and
+    /// then: three looks are granted.
+    fn patience(&self, start: f64) -> f64 {
+        match self.before(start) {
+            Some(Way::Device) => 3.0 * STALE_MS + SWITCH,
+            _ => SWITCH,
+        }
+    }
+
+    /// Mean time to label of the frames that began in a stretch.
+    fn mean(&self, from: f64, to: f64) -> f64 {
+        let times: Vec<f64> = (self.frames.iter())
+            .filter(|(began, _)| (from..to).contains(began))
+            .map(|(_, ms)| *ms)
+            .collect();
+        times.iter().sum::<f64>() / times.len() as f64
+    }
+}
+
+/// Where the one frame is.
+enum Place {
+    Nowhere,
+    Here {
+        until: f64,
+        began: f64,
+        way: usize,
+    },
+    Up {
+        began: f64,
+        sent: f64,
+        way: usize,
+        bytes: usize,
+    },
+    Server {
+        until: f64,
+        began: f64,
+        sent: f64,
+        way: usize,
+        bytes: usize,
+    },
+    Down {
+        began: f64,
+        sent: f64,
+        way: usize,
+        bytes: usize,
+        server: f64,
+    },
+}
+
+/// Runs frame after frame over all phases, by the goal or in one fixed way.
+fn run(world: World, goal: Option<Goal>, fixed: Option<&Way>) -> Run {
+    let candidates = world.candidates();
+    let mut offload = Offload::default();
+    offload.set_candidates(candidates.clone());
+    offload.set_goal(goal);
+    let mut random = Random::new(11);
+    let mut up = Lane::new(link(LINKS[0]), 21);
+    let mut down = Lane::new(link(LINKS[0]), 22);
+    let mut seen = Run::default();
+    let mut place = Place::Nowhere;
+    let mut phase = 0;
+    let (mut now, mut looked) = (0.0, 0.0);
+    let index = |way: &Way| candidates.iter().position(|c| c.way == *way).unwrap();
+    // Up to a tenth more or less.
+    let mut vary = |value: f64| value * (0.9 + 0.2 * random.next());
+    while now < PHASE * LINKS.len() as f64 {
+        if now >= PHASE * (phase + 1) as f64 {
+            phase += 1;
+            up.change(now, link(LINKS[phase]));
+            down.change(now, link(LINKS[phase]));
+        }
+        if goal.is_some() && now - looked >= LOOK {
+            looked = now;
+            offload.wait(now);
+            let decision = offload.decide().unwrap();
+            seen.decisions.push((now, decision.way));
+        }
+        place = match place {
+            Place::Nowhere => {
+                let way = if let Some(way) = fixed {
+                    index(way)
+                } else {
+                    let decision = offload.decide().unwrap();
+                    seen.decisions.push((now, decision.way.clone()));
+                    index(&offload.next_way(now, &decision))
+                };
+                let [here, ..] = world.costs(&candidates[way]);
+                Place::Here {
+                    until: now + vary(here),
+                    began: now,
+                    way,
+                }
+            }
+            Place::Here { until, began, way } if now >= until => {
+                if candidates[way].way == Way::Device {
+                    seen.frames.push((began, now - began));
+                    let [_, network, ..] = world.costs(&candidates[way]);
+                    let frame =
+                        observation(&candidates[way], [now - began, network, 0.0, 0.0], 0, 0);
+                    offload.observe(now, &frame, None);
+                    Place::Nowhere
+                } else {
+                    let bytes = vary(candidates[way].bytes) as usize;
+                    up.send(now, bytes, ());
+                    offload.sent(now, &candidates[way].way, bytes as f64);
+                    Place::Up {
+                        began,
+                        sent: now,
+                        way,
+                        bytes,
+                    }
+                }
+            }
+            Place::Up {
+                began,
+                sent,
+                way,
+                bytes,
+            } if up.arrived(now).is_some() => {
+                let [_, _, server, _] = world.costs(&candidates[way]);
+                Place::Server {
+                    until: now + vary(server),
+                    began,
+                    sent,
+                    way,
+                    bytes,
+                }
+            }
+            Place::Server {
+                until,
+                began,
+                sent,
+                way,
+                bytes,
+            } if now >= until => {
+                down.send(now, ANSWER_BYTES, ());
+                let [_, _, server, _] = world.costs(&candidates[way]);
+                Place::Down {
+                    began,
+                    sent,
+                    way,
+                    bytes,
+                    server,
+                }
+            }
+            Place::Down {
+                began,
+                sent,
+                way,
+                bytes,
+                server,
+            } if down.arrived(now).is_some() => {
+                seen.frames.push((began, now - began));
+                let [_, network, _, tail] = world.costs(&candidates[way]);
+                let frame = observation(
+                    &candidates[way],
+                    [sent - began, network, server, tail],
+                    bytes,
+                    ANSWER_BYTES,
+                );
+                offload.observe(now, &frame, Some((now - sent - server).max(0.0)));
+                Place::Nowhere
+            }
+            other => other,
+        };
+        now += STEP;
+    }
+    seen
+}
+
+fn observation(
+    candidate: &Candidate,
+    [here, network, server, tail]: [f64; 4],
+    up: usize,
+    down: usize,
+) -> Observation {
+    Observation {
+        way: candidate.way.clone(),
+        split: candidate.split,
+        here_ms: here,
+        network_here_ms: network,
+        server_ms: server,
+        tail_ms: tail,
+        up_bytes: up as f64,
+        down_bytes: down as f64,
+    }
+}
+
+fn phases() -> impl Iterator<Item = (LinkSettings, f64, f64)> {
+    LINKS.into_iter().enumerate().map(|(phase, dial)| {
+        let start = PHASE * phase as f64;
+        (link(dial), start, start + PHASE)
+    })
+}
+
+#[test]
+fn automatic_is_at_most_a_tenth_worse_than_the_best_fixed_way() {
+    let mut complaints = Vec::new();
+    for world in WORLDS {
+        for floor in [0.65, 0.84, 0.9] {
+            let automatic = run(world, Some(Goal::Latency { floor }), None);
+            let allowed: Vec<Candidate> = (world.candidates().into_iter())
+                .filter(|candidate| candidate.agreement >= floor)
+                .collect();
+            // The fixed ways that are best in some phase; the others cannot be the best.
+            let mut best: Vec<&Way> = phases()
+                .filter_map(|(link, ..)| {
+                    (allowed.iter())
+                        .min_by(|a, b| world.ideal(a, link).total_cmp(&world.ideal(b, link)))
+                })
+                .map(|candidate| &candidate.way)
+                .collect();
+            best.dedup();
+            let fixed: Vec<Run> = best.iter().map(|way| run(world, None, Some(way))).collect();
+            for (phase, (link, start, end)) in phases().enumerate() {
+                let from = start + automatic.patience(start) + SETTLE;
+                let to = end - 1_000.0;
+                let least = (fixed.iter())
+                    .map(|run| run.mean(from, to))
+                    .fold(f64::INFINITY, f64::min);
+                let got = automatic.mean(from, to);
+                if got > 1.1 * least {
+                    complaints.push(format!(
+                        "{}, floor {floor}, phase {phase} ({} kbit/s): {got:.0} ms, best fixed {least:.0} ms",
+                        world.name, link.kbps
+                    ));
+                }
+            }
+        }
+    }
+    assert!(complaints.is_empty(), "{complaints:#?}");
+}
+
+#[test]
+fn automatic_switches_within_two_seconds() {
+    let mut switches = 0;
+    let mut complaints = Vec::new();
+    for world in WORLDS {
+        let floor = 0.84;
+        let seen = run(world, Some(Goal::Latency { floor }), None);
+        let candidates = world.candidates();
+        for (link, start, _) in phases().skip(1) {
+            let ideal = |way: &Way| {
+                (candidates.iter().find(|c| c.way == *way))
+                    .map_or(f64::INFINITY, |c| world.ideal(c, link))
+            };
+            let least = (candidates.iter())
+                .filter(|candidate| candidate.agreement >= floor)
+                .map(|candidate| world.ideal(candidate, link))
+                .fold(f64::INFINITY, f64::min);
+            if seen
+                .before(start)
+                .is_some_and(|way| ideal(way) <= 1.1 * least)
+            {
+                continue;
+            }
+            switches += 1;
+            let switched = (seen.decisions.iter())
+                .filter(|(at, _)| *at >= start)
+                .find(|(_, way)| ideal(way) <= 1.1 * least)
+                .map(|(at, _)| at - start);
+            if switched.is_none_or(|after| after > seen.patience(start)) {
+                complaints.push(format!(
+                    "{}, {} kbit/s: after {switched:?} ms",
+                    world.name, link.kbps
+                ));
+            }
+        }
+    }
+    assert!(complaints.is_empty(), "{complaints:#?}");
+    assert!(
+        switches >= 8,
+        "the links are meant to make it switch: {switches}"
+    );
+}
+
+#[test]
+fn a_choice_does_not_flutter_on_a_steady_link() {
+    for world in WORLDS {
+        let seen = run(world, Some(Goal::Latency { floor: 0.84 }), None);
+        for (link, start, end) in phases() {
+            let settled: Vec<&Way> = (seen.decisions.iter())
+                .filter(|(at, _)| (start + seen.patience(start) + SETTLE..end).contains(at))
+                .map(|(_, way)| way)
+                .collect();
+            let changes = settled.windows(2).filter(|pair| pair[0] != pair[1]).count();
+            assert!(
+                changes <= 4,
+                "{}, {} kbit/s: {changes} changes",
+                world.name,
+                link.kbps
+            );
+        }
+    }
+}
+
+#[test]
+fn within_a_deadline_the_accuracy_is_the_highest_that_fits() {
+    let deadline_ms = 200.0;
+    for world in WORLDS {
+        let seen = run(world, Some(Goal::Accuracy { deadline_ms }), None);
+        let candidates = world.candidates();
+        for (link, start, end) in phases() {
+            let fitting = (candidates.iter())
+                .filter(|candidate| world.ideal(candidate, link) <= 0.85 * deadline_ms)
+                .map(|candidate| candidate.agreement)
+                .fold(f64::NEG_INFINITY, f64::max);
+            let Some((_, last)) = seen.decisions.iter().rfind(|(at, _)| *at < end - 1.0) else {
+                panic!("no decision")
+            };
+            let chosen = candidates
+                .iter()
+                .find(|candidate| candidate.way == *last)
+                .unwrap();
+            assert!(
+                chosen.agreement >= fitting,
+                "{}, {} kbit/s: {} of {fitting} after {start}",
+                world.name,
+                link.kbps,
+                chosen.way
+            );
+            if fitting.is_finite() {
+                let mean = seen.mean(start + seen.patience(start) + SETTLE, end);
+                assert!(
+                    mean <= 1.1 * deadline_ms,
+                    "{}, {} kbit/s: {mean:.0} ms",
+                    world.name,
+                    link.kbps
+                );
+            }
+        }
+    }
+}

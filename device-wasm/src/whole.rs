@@ -1,0 +1,103 @@
+//! The whole network on this device: what offloading is compared with.
+
+use aecnn::Split;
+use aecnn::classes::{softmax, top_k};
+use aecnn::manifest::{Manifest, ManifestError};
+use aecnn::preprocess::Preprocessing;
+use aecnn::resnet::{Front, ResNet50, part_names};
+use aecnn::weights::Weights;
+use burn::tensor::Device;
+use wire::Prediction;
+
+use crate::clock::Stopwatch;
+use crate::encode::{Picture, StepTimings, network_input, read_back, see};
+use crate::error::DeviceError;
+use crate::model::check_part;
+
+/// ResNet-50 and the names of its classes.
+#[derive(Debug)]
+pub struct Whole {
+    network: ResNet50,
+    preprocessing: Preprocessing,
+    labels: Vec<String>,
+    device: Device,
+}
+
+/// An answer of this device.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Classified {
+    /// The most probable classes, most probable first.
+    pub top: Vec<Prediction>,
+    /// How long each step took; `front` is the whole network.
+    pub timings: StepTimings,
+    /// Logits to labels, in milliseconds.
+    pub answer_ms: f64,
+}
+
+impl Whole {
+    /// Checks every file against the manifest's digests and puts the network on `device`.
+    ///
+    /// # Errors
+    ///
+    /// When a file is missing or damaged.
+    pub fn new(
+        manifest: &Manifest,
+        parts: &[(String, Vec<u8>)],
+        labels: &[u8],
+        device: &Device,
+    ) -> Result<Self, DeviceError> {
+        let parts = part_names()
+            .into_iter()
+            .map(|name| check_part(manifest, name, parts).map(|bytes| (name, bytes)))
+            .collect::<Result<Vec<_>, _>>()?;
+        manifest.labels.check(labels)?;
+        let labels = serde_json::from_slice(labels).map_err(ManifestError::from)?;
+        Ok(Self {
+            network: ResNet50::load(manifest.variant, &Weights::read(&parts)?, device)?,
+            preprocessing: manifest.preprocessing.clone(),
+            labels,
+            device: device.clone(),
+        })
+    }
+
+    /// The front of `split`; it shares the weights.
+    #[must_use]
+    pub fn front(&self, split: Split) -> Front {
+        self.network.front(split)
+    }
+
+    /// Takes a picture all the way to its `most` most probable classes.
+    ///
+    /// # Errors
+    ///
+    /// When the picture does not fit its size, or the backend fails.
+    pub async fn classify(
+        &self,
+        picture: Picture<'_>,
+        most: usize,
+    ) -> Result<Classified, DeviceError> {
+        let mut timings = StepTimings::default();
+        let mut watch = Stopwatch::start();
+        let seen = see(picture, &self.preprocessing)?;
+        let input = network_input(&seen, &self.preprocessing, &self.device);
+        timings.preprocess = watch.lap();
+        let logits = read_back(self.network.forward(input)).await?;
+        timings.front = watch.lap();
+        timings.total = timings.preprocess + timings.front;
+        let probabilities = softmax(&logits)
+            .ok_or_else(|| DeviceError::Readback("the network gave no numbers".to_owned()))?;
+        let top = top_k(&probabilities, most)
+            .into_iter()
+            .map(|class| Prediction {
+                class: u16::try_from(class.index).unwrap_or(u16::MAX),
+                label: self.labels.get(class.index).cloned().unwrap_or_default(),
+                probability: class.probability,
+            })
+            .collect();
+        Ok(Classified {
+            top,
+            timings,
+            answer_ms: watch.lap(),
+        })
+    }
+}
