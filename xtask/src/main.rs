@@ -1,7 +1,9 @@
 //! The project's chores. `cargo xtask demo` shows it, `cargo xtask test` checks it; both need
 //! only rustup and Node.js and install the rest themselves where they can.
 
+mod bench;
 mod demo;
+mod native;
 mod process;
 mod steps;
 mod suites;
@@ -26,6 +28,8 @@ enum Chore {
     Demo(demo::DemoOptions),
     /// Runs every check and every test; ends with how many passed and failed.
     Test(suites::TestOptions),
+    /// Measures this project beside what people would use instead.
+    Bench(bench::BenchOptions),
     /// Builds the browser packages into web/pkg.
     Wasm(wasm::WasmOptions),
 }
@@ -34,6 +38,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().chore {
         Chore::Demo(options) => demo::run(&options),
         Chore::Test(options) => suites::run(&options),
+        Chore::Bench(options) => bench::run(&options),
         Chore::Wasm(options) => wasm::run(&options),
     };
     match outcome {

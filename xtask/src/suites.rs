@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::steps::{complain, say, seconds, step};
 use crate::wasm::{self, Package, WasmOptions};
-use crate::{process, tools, workspace};
+use crate::{native, process, tools, workspace};
 
 /// The target for tests that run as WebAssembly in Node.js. It has what the test harness needs
 /// (arguments, standard output), and the same 32-bit arithmetic as the browser's.
@@ -65,7 +65,7 @@ const SUITES: [Suite; 10] = [
     ("clippy", clippy),
     ("clippy-wasm", clippy_wasm),
     ("xtask", xtask),
-    ("native", native),
+    ("native", native_tests),
     ("codec-in-wasm", codec_in_wasm),
     ("protocol", protocol),
     ("packages", packages),
@@ -163,7 +163,7 @@ fn xtask() -> Result<Tally> {
     cargo_test(process::cargo().args(["test", "--release", "--package", "xtask", "--quiet"]))
 }
 
-fn native() -> Result<Tally> {
+fn native_tests() -> Result<Tally> {
     cargo_test(
         process::cargo()
             .args(["test", "--release", "--no-fail-fast", "--quiet"])
@@ -220,25 +220,15 @@ fn browser() -> Result<Tally> {
     tools::node_packages()?;
     let chromium = tools::chromium()?;
     // The tests start this server, and compare the page with what the trainer says of the same
-    // pictures. The server is built last, for it carries the page and the packages; and with tests, for
-    // their dependencies choose features: without them everything would be compiled once more.
-    process::run(
-        process::cargo()
-            .args(["build", "--release", "--bins", "--tests"])
-            .args(workspace::NATIVE),
-    )?;
-    let program = |name: &str| {
-        workspace::target()
-            .join("release")
-            .join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
-    };
+    // pictures.
+    native::build()?;
     let mut tally = Tally::default();
     let succeeded = process::watch(
         process::npm()
             .args(["run", "--silent", "test"])
             .env("CHROMIUM", chromium)
-            .env("EDGE_SERVER", program("edge-server"))
-            .env("TRAINER", program("trainer")),
+            .env("EDGE_SERVER", native::program("edge-server"))
+            .env("TRAINER", native::program("trainer")),
         |line| count_node(line, &mut tally),
     )?;
     Ok(settle(tally, succeeded))

@@ -1,0 +1,110 @@
+// Time to label over poor links: every way of inference on the same pictures, through the page's own
+// worker and the real server, the link emulated in the worker.
+//
+//   cargo xtask bench --suite link
+//
+// For each link a table: bytes, the share of pictures with the whole network's answer, the median time
+// from capture to label, and the same against features. Automatic offloading runs last, for the soonest label at
+// FLOOR agreement, and is compared with the best fixed way that agrees as often on these pictures.
+// KBPS (such as 250,1000,5000), RTT in milliseconds, ROUNDS over the sample pictures, FLOOR (0 to 1) and JSON (a
+// file to write) may be set in the environment; CHROMIUM and EDGE_SERVER name the programs.
+
+import { readFile, writeFile } from 'node:fs/promises';
+import { launch } from '../tests/support/browser.mjs';
+import { EdgeServer } from '../tests/support/server.mjs';
+import { openWorker } from '../tests/support/worker.mjs';
+
+/** @typedef {import('../messages.js').Way} Way */
+/** @typedef {import('../messages.js').ResultMessage} ResultMessage */
+/** @typedef {{ name: string, bytes: number, agreement: number, ms: number }} Row */
+
+const KBPS = (process.env.KBPS ?? '250,1000,5000').split(',').map(Number);
+const RTT = Number(process.env.RTT ?? 40);
+const ROUNDS = Number(process.env.ROUNDS ?? 1);
+const FLOOR = Number(process.env.FLOOR ?? 0.9);
+/** Frames before the first that counts: the automatic choice learns from them. */
+const WARM_UP = 6;
+const QUALITIES = [10, 30, 50, 75];
+
+/** @type {{ samples: { file: string }[] }} */
+const { samples } = JSON.parse(await readFile(new URL('../samples/samples.json', import.meta.url), 'utf8'));
+const pictures = Array.from({ length: ROUNDS }, () => samples.map(({ file }) => file)).flat();
+
+const server = await EdgeServer.start();
+const browser = await launch();
+const model = await server.model();
+const codec = model.codecs.find((/** @type {any} */ entry) => entry.method === 'aecnn') ?? model.codecs[0];
+const worker = await openWorker(browser, server.url, { codec: codec.name });
+await worker.send({ type: 'load-whole' });
+await worker.heard({ type: 'whole', state: 'ready' });
+
+/** @type {{ name: string, way: Way }[]} */
+const ways = [
+  ...[0, codec.default_rate, codec.rates.length - 2].map((rate) => ({
+    name: `features, ${codec.name} ${codec.rates[rate].name}`,
+    way: /** @type {Way} */ ({ kind: 'features', codec: codec.name, rate, channels: null }),
+  })),
+  ...(/** @type {const} */ (['jpeg', 'webp'])).flatMap((format) => QUALITIES.map((quality) => ({
+    name: `${format === 'jpeg' ? 'JPEG' : 'WebP'}, quality ${quality}`,
+    way: /** @type {Way} */ ({ kind: 'picture', format, quality }),
+  }))),
+  { name: 'raw RGB', way: { kind: 'picture', format: 'raw', quality: 0 } },
+  { name: 'all on this device', way: { kind: 'device' } },
+];
+
+console.log(`Chromium ${browser.version()}, ${(await worker.since(0)).flatMap((message) => (message.type === 'backend' ? [message.name] : []))[0]}; ${samples.length} pictures, each ${ROUNDS} time(s)`);
+/** @type {Map<string, number>} */
+const reference = new Map();
+for (const { file } of samples) reference.set(file, (await worker.answer(file, { kind: 'device' })).answer.top[0].class);
+
+/** @type {Record<string, unknown>[]} */
+const report = [];
+for (const kbps of KBPS) {
+  await worker.send({ type: 'link-emulation', link: { kbps, rttMs: RTT, jitterMs: 0, loss: 0 } });
+  /** @type {Row[]} */
+  const rows = [];
+  for (const { name, way } of ways) {
+    const times = await answers(way);
+    rows.push(row(name, times));
+  }
+  await worker.send({ type: 'automatic', goal: { kind: 'latency', floor: FLOOR } });
+  for (let turn = 0; turn < WARM_UP; turn += 1) await worker.answer(pictures[turn % pictures.length]);
+  const automatic = row('automatic', await answers(null));
+  await worker.send({ type: 'automatic', goal: null });
+  const best = rows.filter(({ agreement }) => agreement >= automatic.agreement).toSorted((a, b) => a.ms - b.ms)[0];
+
+  const features = rows[1];
+  console.log(`\n### ${kbps / 1000} Mbit/s, ${RTT} ms there and back\n\n| way | bytes up | agrees | to label | against features |\n|---|---|---|---|---|`);
+  for (const each of [...rows, automatic]) {
+    console.log(`| ${each.name} | ${Math.round(each.bytes)} | ${(100 * each.agreement).toFixed(0)} % | ${each.ms.toFixed(0)} ms | ${(each.ms / features.ms).toFixed(2)} |`);
+  }
+  const asRight = rows.filter(({ name, agreement }) => /JPEG|WebP/.test(name) && agreement >= features.agreement).toSorted((a, b) => a.ms - b.ms)[0];
+  if (asRight) console.log(`\nThe soonest picture that agrees as often as features: ${asRight.name}; features take ${(features.ms / asRight.ms).toFixed(2)} of its time.`);
+  if (best) console.log(`Automatic takes ${(automatic.ms / best.ms).toFixed(2)} of the time of the best way that agrees as often, ${best.name}.`);
+  report.push({ kbps, rttMs: RTT, pictures: pictures.length, rows, automatic, best: best?.name ?? null });
+}
+await worker.close();
+await browser.close();
+await server.kill();
+if (process.env.JSON) await writeFile(process.env.JSON, `${JSON.stringify(report, null, 1)}\n`);
+
+/** @param {Way | null} way @returns {Promise<{ result: ResultMessage, agrees: boolean }[]>} */
+async function answers(way) {
+  const all = [];
+  for (const file of pictures) {
+    const result = await worker.answer(file, way);
+    all.push({ result, agrees: result.answer.top[0].class === reference.get(file) });
+  }
+  return all;
+}
+
+/** @param {string} name @param {{ result: ResultMessage, agrees: boolean }[]} all @returns {Row} */
+function row(name, all) {
+  const sorted = all.map(({ result }) => result.totalMs).toSorted((a, b) => a - b);
+  return {
+    name,
+    bytes: all.reduce((sum, { result }) => sum + result.upBytes, 0) / all.length,
+    agreement: all.filter(({ agrees }) => agrees).length / all.length,
+    ms: sorted[sorted.length >> 1],
+  };
+}
