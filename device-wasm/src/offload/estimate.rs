@@ -7,7 +7,7 @@ const LEAST_PACE: f64 = 8.0 / 1e6;
 /// An innovation of so many standard deviations is a surprise.
 const SURPRISE: f64 = 3.0;
 /// What was last measured so many milliseconds ago may have changed meanwhile.
-pub const STALE_MS: f64 = 3_000.0;
+pub(super) const STALE_MS: f64 = 3_000.0;
 /// By one measurement a link becomes at most so many times as fast: a small message tells little of large ones.
 const LEAP: f64 = 20.0;
 /// Smaller messages tell nothing of the rate.
@@ -61,13 +61,7 @@ impl LinkEstimate {
     /// Whether nothing was measured, or not for [`STALE_MS`].
     #[must_use]
     pub fn is_stale(&self, now: f64) -> bool {
-        self.age_ms(now) > STALE_MS
-    }
-
-    /// Milliseconds since the last measurement; infinite without one.
-    #[must_use]
-    pub fn age_ms(&self, now: f64) -> f64 {
-        self.at.map_or(f64::INFINITY, |at| now - at)
+        self.at.is_none_or(|at| now - at > STALE_MS)
     }
 
     /// How often the link has changed.

@@ -31,8 +31,10 @@ const PROMISING: f64 = 0.97;
 /// So many standard deviations better than it looks may the link be.
 const LUCK: f64 = 2.0;
 /// The share of the time that may be spent on trials; what may be spent at first, and at most at once, in milliseconds.
-const TRIAL_SHARE: f64 = 0.02;
+const TRIAL_SHARE: f64 = 0.03;
 const TRIAL_START: f64 = 400.0;
+/// And what at least when the link has changed.
+const TRIAL_CHANGED: f64 = 200.0;
 const TRIAL_MOST: f64 = 2_000.0;
 /// Milliseconds between two trials of anything, and before the second trial of one way; that doubles.
 const TRIAL_MS: f64 = 500.0;
@@ -298,6 +300,7 @@ impl Offload {
             // What was tried under another link says little.
             self.changes = self.link.changes();
             self.trials.clear();
+            self.budget.ms = self.budget.ms.max(TRIAL_CHANGED);
         }
         // One thing is learnt at a time.
         if self.last_trial.is_some_and(|last| now - last < TRIAL_MS) {
