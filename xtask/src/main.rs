@@ -2,6 +2,8 @@
 //! only rustup and Node.js and install the rest themselves where they can.
 
 mod demo;
+mod package;
+mod page;
 mod process;
 mod steps;
 mod suites;
@@ -28,6 +30,12 @@ enum Chore {
     Test(suites::TestOptions),
     /// Builds the browser packages into web/pkg.
     Wasm(wasm::WasmOptions),
+    /// Packs the device for npm, into target/npm.
+    Package(wasm::WasmOptions),
+    /// Takes the README's pictures of the page, light and dark, wide and narrow.
+    Screenshots,
+    /// Prints what the page costs: bytes and time to the first label, and the longest task.
+    Budget,
 }
 
 fn main() -> ExitCode {
@@ -35,6 +43,9 @@ fn main() -> ExitCode {
         Chore::Demo(options) => demo::run(&options),
         Chore::Test(options) => suites::run(&options),
         Chore::Wasm(options) => wasm::run(&options),
+        Chore::Package(options) => package::run(&options),
+        Chore::Screenshots => page::run("tests/screenshot.mjs"),
+        Chore::Budget => page::run("tests/budget.mjs"),
     };
     match outcome {
         Ok(code) => code,
