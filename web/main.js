@@ -91,6 +91,7 @@ const compare = new Compare({
   quality: wanted.quality,
   sameBytes: wanted.sameBytes,
   features: () => chosenWay() ?? { kind: 'features', codec: '', rate: 0, channels: null },
+  automatic: () => automatic() && !bulk.running,
   wantLatent: channelsWanted,
   measure: (image, at) => meter.sizes(image, manifest?.preprocessing.crop ?? 1, at),
 });
@@ -171,7 +172,7 @@ function showResult(shot, result) {
     return;
   }
   if (comparing) {
-    compare.add(result);
+    compare.add(shot);
     showComparison(compare, manifest);
   }
   // The first way of a frame is the one that the upper half of the page is about.
@@ -454,7 +455,7 @@ showLinkDials(link, (next) => {
 showAutomatic(wanted.goal, (next) => {
   send({ type: 'automatic', goal: next });
   showPermalink();
-  if (!comparing) again();
+  again();
 });
 
 onFolder((files) => bulk.start(files));

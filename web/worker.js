@@ -21,6 +21,8 @@ const HERE = new URL('./', self.location.href);
 let device = null;
 /** Whether frames can be taken. */
 let ready = false;
+/** Whether the device is started anew; frames wait for it. */
+let recovering = false;
 /** @type {FrameMessage | null} the frame that is being worked on */
 let current = null;
 /** Loading happens one at a time, in the order it was asked for. @type {Promise<void>} */
@@ -103,16 +105,21 @@ function listen(listened) {
   const on = (type, then) => listened.addEventListener(type, (event) => then(/** @type {CustomEvent<T>} */ (event).detail));
   on('result', result);
   on('state', (/** @type {import('./messages.js').SessionState} */ state) => {
-    if (state.state !== 'ready') drop();
+    if (state.state !== 'ready' && !recovering) drop();
     tell({ type: 'link', state });
   });
   on('error', (error) => {
+    recovering = false;
     fail(error, false);
     drop();
   });
   on('decision', (/** @type {import('./messages.js').Decision} */ decision) => tell({ type: 'decision', ...decision }));
-  on('recovering', (/** @type {{ reason: string }} */ { reason }) => tell({ type: 'recovering', reason }));
+  on('recovering', (/** @type {{ reason: string }} */ { reason }) => {
+    recovering = true;
+    tell({ type: 'recovering', reason });
+  });
   on('recovered', () => {
+    recovering = false;
     const chosen = listened.chosen;
     tell({ type: 'backend', ...listened.backend });
     if (chosen) tell({ type: 'ready', codec: chosen.codec.name, rate: chosen.rate, warmUpMs: null, wireBytes: wireBytes(), files: fetchedFiles() });

@@ -117,7 +117,7 @@ export function showCompareBusy(busy) {
 /** A frame went all its ways. @param {Compare} compare @param {Shot} shot */
 export function showAgreement(compare, shot) {
   const reference = referenceClass(shot.results);
-  for (const result of shot.results) {
+  for (const result of compare.resultsOf(shot)) {
     if (!result) continue;
     const key = wayKey(result.way);
     const [cells, standing] = [rows.get(key), compare.standings.get(key)];

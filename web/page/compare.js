@@ -31,6 +31,7 @@ export const HEADER_BYTES = 20;
  * @property {number} quality of JPEG and WebP, unless they are to cost what the features cost
  * @property {boolean} sameBytes
  * @property {() => Way} features what is chosen as features now
+ * @property {() => boolean} automatic whether a frame first goes the way that automatic offloading decides, which is not compared
  * @property {() => boolean} wantLatent whether their channels are looked at
  * @property {(image: ImageBitmap, quality: number) => Promise<import('../messages.js').PictureSizes>} measure
  */
@@ -49,9 +50,20 @@ export class Compare {
     return WAY_KEYS.filter((key) => this.choices.ways.includes(key) || (key === 'features' && this.choices.sameBytes));
   }
 
+  /** Steps before those that are compared. */
+  get #lead() {
+    return this.choices.automatic() ? 1 : 0;
+  }
+
+  /** Of a frame's results those that are compared. @param {Shot} shot */
+  resultsOf(shot) {
+    return shot.results.slice(this.#lead);
+  }
+
   /** The next way of a frame; null when it has gone them all. @param {Shot} shot @returns {Promise<Step | null>} */
   async next(shot) {
-    const key = this.order[shot.results.length];
+    if (shot.results.length < this.#lead) return { way: null };
+    const key = this.order[shot.results.length - this.#lead];
     if (!key) return null;
     return { way: await this.#way(key, shot), wantLatent: key === 'features' && this.choices.wantLatent() };
   }
@@ -72,7 +84,7 @@ export class Compare {
 
   /** @param {'jpeg' | 'webp'} format @param {Shot} shot */
   async #quality(format, shot) {
-    const features = shot.results.find((result) => result?.way.kind === 'features');
+    const features = this.resultsOf(shot).find((result) => result?.way.kind === 'features');
     this.tooLarge.delete(format);
     if (!this.choices.sameBytes || !features) return this.choices.quality;
     const { quality, fits } = await qualityFor(features.upBytes - HEADER_BYTES, async (quality) => {
@@ -83,8 +95,10 @@ export class Compare {
     return quality;
   }
 
-  /** @param {ResultMessage} result */
-  add(result) {
+  /** @param {Shot} shot with a new result */
+  add(shot) {
+    const result = this.resultsOf(shot).at(-1);
+    if (!result) return;
     const key = wayKey(result.way);
     const standing = this.standings.get(key) ?? { last: result, recent: [], frames: 0, compared: 0, agreed: 0 };
     standing.last = result;
@@ -102,7 +116,7 @@ export class Compare {
   settle(shot) {
     const reference = referenceClass(shot.results);
     if (reference === null) return null;
-    for (const result of shot.results) {
+    for (const result of this.resultsOf(shot)) {
       const standing = result && this.standings.get(wayKey(result.way));
       if (!result || !standing) continue;
       standing.compared += 1;

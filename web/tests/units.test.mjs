@@ -102,7 +102,7 @@ const RAW = { kind: 'picture', format: 'raw', quality: 100 };
 
 test('pictures at the bytes of the features wait for those', async () => {
   const compare = new Compare({
-    ways: ['jpeg', 'features'], quality: 75, sameBytes: true, features: () => /** @type {any} */ (FEATURES), wantLatent: () => false,
+    ways: ['jpeg', 'features'], quality: 75, sameBytes: true, features: () => /** @type {any} */ (FEATURES), automatic: () => false, wantLatent: () => false,
     measure: async (_image, quality) => /** @type {any} */ ({ jpeg: 500 + 10 * quality, webp: 5000 }),
   });
   const shot = /** @type {any} */ ({ results: [], image: null });
@@ -116,10 +116,24 @@ test('pictures at the bytes of the features wait for those', async () => {
   assert.ok(compare.tooLarge.has('webp'));
 });
 
+test('what automatic offloading decides comes first and is not compared', async () => {
+  const compare = new Compare({ ways: ['features'], quality: 75, sameBytes: false, features: () => /** @type {any} */ (FEATURES), automatic: () => true, wantLatent: () => false, measure: async () => /** @type {any} */ ({}) });
+  const shot = /** @type {any} */ ({ results: [] });
+  assert.deepEqual(await compare.next(shot), { way: null });
+  shot.results.push(result(RAW, 3));
+  compare.add(shot);
+  assert.equal(compare.standings.size, 0);
+  assert.deepEqual(await compare.next(shot), { way: FEATURES, wantLatent: false });
+  shot.results.push(result(FEATURES, 3));
+  compare.add(shot);
+  assert.deepEqual([...compare.standings.keys()], ['features']);
+  assert.equal(await compare.next(shot), null);
+});
+
 test('agreement is with the uncompressed network on the same frame', () => {
-  const compare = new Compare({ ways: [], quality: 75, sameBytes: false, features: () => /** @type {any} */ (FEATURES), wantLatent: () => false, measure: async () => /** @type {any} */ ({}) });
+  const compare = new Compare({ ways: [], quality: 75, sameBytes: false, features: () => /** @type {any} */ (FEATURES), automatic: () => false, wantLatent: () => false, measure: async () => /** @type {any} */ ({}) });
   const shot = (/** @type {any[]} */ ...results) => {
-    for (const one of results) compare.add(one);
+    results.forEach((_, index) => compare.add(/** @type {any} */ ({ results: results.slice(0, index + 1) })));
     return compare.settle(/** @type {any} */ ({ results }));
   };
   assert.equal(shot(result(FEATURES, 3)), null, 'nobody to agree with');

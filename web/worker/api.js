@@ -85,6 +85,7 @@ export class Device extends EventTarget {
    * @returns {Promise<number | null>} the first, cold pass in milliseconds; null when the network was there
    */
   async choose(name, rate, options = {}) {
+    await this.#recovery;
     const codec = codecByName(this.manifest, name);
     if (!codec.rates[rate]) throw new Error(`The codec “${name}” has no rate ${rate}.`);
     const warmUpMs = await this.#loadCodec(codec, rate, progressOf(options));
@@ -97,6 +98,7 @@ export class Device extends EventTarget {
    * @param {string} name @param {Pick<LoadOptions, 'onProgress'>} [options]
    */
   async addCodec(name, options = {}) {
+    await this.#recovery;
     const chosen = this.chosen;
     if (!chosen) throw named('NotLoaded', 'no codec is chosen', 'call choose() first');
     const codec = codecByName(this.manifest, name);
@@ -111,6 +113,12 @@ export class Device extends EventTarget {
    * @returns {Promise<{ bytes: number, ms: number }>} bytes of its files, and the first, cold pass in milliseconds
    */
   async loadWhole({ onBytes } = {}) {
+    await this.#recovery;
+    return this.#loadWhole(onBytes);
+  }
+
+  /** @param {(loaded: number, total: number) => void} [onBytes] */
+  async #loadWhole(onBytes) {
     const files = filesOfWhole(this.manifest);
     let bytes = 0;
     const { parts, other } = await fetchFiles(this.#server, this.manifest, files, (loaded, total) => {
@@ -159,13 +167,13 @@ export class Device extends EventTarget {
 
   /** @param {Link | null} link */
   setLink(link) {
-    this.#running().setLink(link);
+    if (!this.#recovery) this.#running().setLink(link);
     this.#link = link;
   }
 
   /** @param {Goal | null} goal */
   setAutomatic(goal) {
-    this.#running().setAutomatic(goal);
+    if (!this.#recovery) this.#running().setAutomatic(goal);
     this.#goal = goal;
   }
 
@@ -262,22 +270,36 @@ export class Device extends EventTarget {
   #lost(reason) {
     if (this.#disposed || this.#recovery) return;
     this.dispatchEvent(new CustomEvent('recovering', { detail: { reason } }));
-    this.#recovery = this.#recover(reason)
-      .then(() => {
+    this.#recovery = this.#recover(reason).then(
+      () => {
         this.#recovery = null;
         this.dispatchEvent(new CustomEvent('recovered'));
-        this.#submitPending();
-      })
-      .catch((error) => {
+        this.#takeUp();
+      },
+      (error) => {
         this.#recovery = null;
         this.#rust = null;
         this.#forget();
-        this.dispatchEvent(new CustomEvent('error', { detail: named('BackendUnavailable', `the device was lost (${reason}) and could not be started anew: ${error instanceof Error ? error.message : error}`, 'reload the page') }));
-      });
+        const why = error instanceof Error ? error.message : error;
+        this.dispatchEvent(new CustomEvent('error', { detail: named('BackendUnavailable', `the device was lost (${reason}) and could not be started anew: ${why}`, 'reload the page') }));
+      },
+    );
+  }
+
+  /** The newest frame goes its way after all. */
+  #takeUp() {
+    try {
+      this.#submitPending();
+    } catch (error) {
+      this.#forget();
+      this.dispatchEvent(new CustomEvent('error', { detail: error }));
+    }
   }
 
   /** Starts the device anew and gives it all that it had. @param {string} reason */
   async #recover(reason) {
+    // So that it is known to go on before anything happens.
+    await null;
     const before = this.#rust;
     const again = performance.now() - this.#lostAt < AGAIN_MS;
     this.#lostAt = performance.now();
@@ -297,7 +319,7 @@ export class Device extends EventTarget {
     this.#whole = false;
     for (const codec of codecs) await this.#loadCodec(codec, codec.default_rate, quiet);
     if (chosen) this.#running().choose(chosen.codec.name, chosen.rate);
-    if (whole) await this.loadWhole();
+    if (whole) await this.#loadWhole();
     if (this.#link) this.#running().setLink(this.#link);
     this.#connectNow();
     if (this.#goal) this.#running().setAutomatic(this.#goal);
