@@ -13,7 +13,7 @@ import { showCurve, showPlace } from './page/curve.js';
 import { byId, setText } from './page/dom.js';
 import { offerFile } from './page/download.js';
 import { addToFigures } from './page/figures.js';
-import { count, duration, median, ms, sentence, size } from './page/format.js';
+import { count, duration, median, ms, sentence } from './page/format.js';
 import { Frames } from './page/frames.js';
 import { showLinkDials } from './page/link.js';
 import { METER_FILES, PictureMeter } from './page/measure.js';
@@ -25,10 +25,9 @@ import { loadSamples, showSamples } from './page/samples.js';
 import { Session, toCsv } from './page/session.js';
 import { COMPARED, permalink, readSettings } from './page/settings.js';
 import { Source } from './page/source.js';
-import { fact, hideProgress, showBackend, showBackendFailed, showLink, showLoaded, showModel, showProgress } from './page/state.js';
+import { fact, hideProgress, showBackend, showBackendFailed, showLink, showLoaded, showModel, showPlaces, showProgress } from './page/state.js';
 import { showSums } from './page/sums.js';
 import { showSteps } from './page/times.js';
-import { byPlace } from './page/ways.js';
 
 /** @typedef {import('./messages.js').ToWorker} ToWorker */
 /** @typedef {import('./messages.js').FromWorker} FromWorker */
@@ -187,11 +186,7 @@ function showFirst(shot, result, record) {
   totals.add(result.totalMs);
   const fps = shot.live ? totals.perSecond() : null;
   showSteps(result, onGpu);
-  const places = byPlace(result.steps);
-  fact('way-device', `${ms(places.device)} ms`);
-  fact('way-network', size(result.upBytes));
-  byId('way-network', HTMLElement).title = `${result.upBytes} bytes, header included`;
-  fact('way-server', `${ms(places.server)} ms`);
+  showPlaces(result);
   fact('fact-warm', `${ms(median(totals.values))} ms${totals.values.length > 1 ? `, median of ${totals.values.length}` : ''}`);
   fact('fact-fps', fps === null ? '– (still picture)' : fps.toFixed(1));
   addToFigures(record, shot.live);

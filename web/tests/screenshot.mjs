@@ -36,7 +36,7 @@ for (const width of [1440, 360]) {
       await page.evaluate(() => window.scrollTo(0, 0));
       const [top, bottom] = await page.evaluate(([first, last]) => [document.querySelector(first)?.getBoundingClientRect().top ?? 0, document.querySelector(last)?.getBoundingClientRect().bottom ?? 0], [first, last]);
       const path = `${FOLDER}${name}-${width}-${colorScheme}.png`;
-      await page.screenshot({ path, clip: { x: 0, y: Math.max(0, top - MARGIN), width, height: bottom - Math.max(0, top - MARGIN) + MARGIN }, fullPage: true });
+      await page.screenshot({ path, clip: { x: 0, y: Math.max(0, top - MARGIN), width, height: bottom - Math.max(0, top - MARGIN) + MARGIN / 2 }, fullPage: true });
       console.log(path);
     }
     await close();
