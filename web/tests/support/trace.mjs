@@ -21,16 +21,20 @@ export async function mainThreadTasks(page, work) {
   await complete;
   await session.detach();
 
-  const main = events.filter(({ name, args }) => name === 'thread_name' && args.name === 'CrRendererMain').map(({ pid, tid }) => `${pid}:${tid}`);
-  // The renderer of the page is the one that got its frames.
-  const busy = new Map(main.map((thread) => [thread, 0]));
-  const tasks = events.filter(({ name, ph, pid, tid }) => ph === 'X' && /RunTask$/.test(name) && busy.has(`${pid}:${tid}`));
-  for (const { pid, tid } of tasks) busy.set(`${pid}:${tid}`, (busy.get(`${pid}:${tid}`) ?? 0) + 1);
-  const [page_] = [...busy].sort((a, b) => b[1] - a[1]);
-  return tasks
-    .filter(({ pid, tid }) => `${pid}:${tid}` === page_?.[0])
+  // The browser has renderers of its own; the page's is the one that runs code of the page's origin.
+  const { origin } = new URL(page.url());
+  const main = new Set(events.filter(({ name, args }) => name === 'thread_name' && args.name === 'CrRendererMain').map(threadOf));
+  const own = events.find((event) => main.has(threadOf(event)) && String(event.args?.data?.url ?? '').startsWith(`${origin}/`));
+  if (!own) throw new Error(`no code of ${origin} was traced`);
+  return events
+    .filter((event) => event.ph === 'X' && /RunTask$/.test(event.name) && threadOf(event) === threadOf(own))
     .map((task) => ({ ms: (task.tdur ?? task.dur) / 1000, what: longestWithin(events, task) }))
     .sort((a, b) => b.ms - a.ms);
+}
+
+/** @param {any} event */
+function threadOf({ pid, tid }) {
+  return `${pid}:${tid}`;
 }
 
 /** What took most of a task. @param {any[]} events @param {any} task */
