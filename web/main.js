@@ -1,26 +1,43 @@
-// The page: connects the sources, the two workers and the views.
+// The page: connects the source, the frames' ways, the two workers and the views.
 
-import { markFresh, markStale, showAnswer } from './page/answer.js';
-import { Camera, CameraError } from './page/camera.js';
+import { markStale, showAnswer } from './page/answer.js';
+import { decisions, enableAutomatic, goal, showAutomatic, showDecision } from './page/automatic.js';
+import { BulkRun } from './page/bulk-run.js';
+import { channelCount, channelsWanted, onChannels, showLatent, showRateChannels } from './page/channels.js';
+import { Compare, referenceClass } from './page/compare.js';
+import { compareChoices, enableCompare, showCompareControls, showComparing, showWhole, wholeFailed } from './page/compare-controls.js';
+import { showAgreement, showComparison, showCompareBusy } from './page/compare-view.js';
 import { showChosen, showControls } from './page/controls.js';
 import { showCosts } from './page/costs.js';
+import { showCurve, showPlace } from './page/curve.js';
 import { byId, setText } from './page/dom.js';
-import { count, duration, median, ms, sentence, size } from './page/format.js';
+import { offerFile } from './page/download.js';
+import { addToFigures } from './page/figures.js';
+import { count, duration, median, ms, sentence } from './page/format.js';
+import { Frames } from './page/frames.js';
+import { showLinkDials } from './page/link.js';
+import { METER_FILES, PictureMeter } from './page/measure.js';
 import { clearNotice, notice } from './page/notices.js';
-import { onPicture } from './page/pictures.js';
-import { credit, loadSamples, markSample, sampleUrl, showSamples } from './page/samples.js';
-import { permalink, readSettings } from './page/settings.js';
-import { fact, hideProgress, showBackend, showBackendFailed, showLink, showLoaded, showModel, showProgress } from './page/state.js';
+import { keepForLater } from './page/offline.js';
+import { onFolder } from './page/pictures.js';
 import { Recent } from './page/recent.js';
-import { showSteps, stepsOf } from './page/times.js';
+import { loadSamples, showSamples } from './page/samples.js';
+import { Session, toCsv } from './page/session.js';
+import { COMPARED, permalink, readSettings } from './page/settings.js';
+import { Source } from './page/source.js';
+import { fact, hideProgress, showBackend, showBackendFailed, showLink, showLoaded, showModel, showPlaces, showProgress } from './page/state.js';
+import { showSums } from './page/sums.js';
+import { showSteps } from './page/times.js';
 
 /** @typedef {import('./messages.js').ToWorker} ToWorker */
 /** @typedef {import('./messages.js').FromWorker} FromWorker */
-/** @typedef {import('./messages.js').MeasureMessage} MeasureMessage */
-/** @typedef {import('./messages.js').MeasuredMessage} MeasuredMessage */
 /** @typedef {import('./messages.js').Manifest} Manifest */
+/** @typedef {import('./messages.js').CodecEntry} CodecEntry */
 /** @typedef {import('./messages.js').ResultMessage} ResultMessage */
-/** @typedef {import('./page/samples.js').Sample} Sample */
+/** @typedef {import('./messages.js').Link} Link */
+/** @typedef {import('./messages.js').Way} Way */
+/** @typedef {import('./page/frames.js').Shot} Shot */
+/** @typedef {import('./page/session.js').FrameRecord} FrameRecord */
 
 /** Live frames are measured as pictures at most this often. */
 const MEASURE_MS = 500;
@@ -31,44 +48,35 @@ const BUSY = ['overloaded', 'too_fast', 'too_many_in_flight'];
 /** Frames over which times are summed up. */
 const WINDOW = 30;
 
-const { settings, complaint } = readSettings(location);
-const video = byId('video', HTMLVideoElement);
-const picture = byId('picture', HTMLImageElement);
-const cameraButton = byId('camera-button', HTMLButtonElement);
+const { settings, page: wanted, complaint } = readSettings(location);
 const quality = byId('quality', HTMLInputElement);
 
 /** @type {Manifest | null} */
 let manifest = null;
+/** @type {{ codec: CodecEntry, rate: number } | null} what the device runs */
+let chosen = null;
 let onGpu = false;
 /** Whether the device has its network. */
 let loaded = false;
 /** Whether the server listens. */
 let linked = false;
-/** The picture that is shown, unless the camera runs. @type {{ image: ImageBitmap, answered: boolean } | null} */
-let still = null;
-/** Grows with every change of the picture, so that slow loads of earlier ones come to nothing. */
-let turn = 0;
-/** The frame that waits for its answer; `copy` is for the picture worker. @type {{ id: number, live: boolean, copy: ImageBitmap | null } | null} */
-let outstanding = null;
-let capturing = false;
-let lastId = 0;
-/** The last frame that was measured: its bytes as features, and the frame rate if it was live. @type {{ id: number, features: number, fps: number | null } | null} */
+/** @type {Link | null} what is emulated */
+let link = wanted.link;
+let comparing = wanted.compare !== null;
+/** The last frame that was measured as a picture: what it cost as features, and the frame rate if it was live. @type {{ shot: Shot, features: number, fps: number | null } | null} */
 let measured = null;
 let measuring = false;
 let measuredAt = -MEASURE_MS;
 let processed = 0;
-/** Nothing is sent before this time. */
-let holdUntil = 0;
 let firstLabel = true;
+/** Addresses of what the worker has fetched. @type {string[]} */
+let fetched = [];
+/** @type {FrameRecord[]} those of the frame that is being worked on */
+let records = [];
 const totals = new Recent(WINDOW);
-
+const session = new Session();
+const meter = new PictureMeter();
 const worker = new Worker('worker.js', { type: 'module', name: 'device' });
-const pictureWorker = new Worker('picture-worker.js', { type: 'module', name: 'pictures' });
-
-const camera = new Camera(video, pump, (reason) => {
-  showCameraStopped();
-  notice('camera', reason.message, reason.hint);
-});
 
 /** @param {ToWorker} message @param {Transferable[]} [transfer] */
 function send(message, transfer = []) {
@@ -77,94 +85,148 @@ function send(message, transfer = []) {
 
 // Frames ------------------------------------------------------------------------------------
 
-/** Sends the newest frame, if there is one and the device is free. */
-async function pump() {
-  showFrameCounts();
-  if (!loaded || !linked || outstanding || capturing || performance.now() < holdUntil) return;
-  capturing = true;
-  try {
-    if (camera.running) {
-      if (camera.fresh && !document.hidden) await submit(await camera.take(), true);
-    } else if (still && !still.answered) {
-      const began = performance.now();
-      const image = await createImageBitmap(still.image);
-      const capturedAt = Math.round((performance.timeOrigin + began) * 1000);
-      await submit({ image, capturedAt, captureMs: performance.now() - began }, false);
+const compare = new Compare({
+  ways: (wanted.compare ?? COMPARED).filter((key) => key !== 'device'),
+  quality: wanted.quality,
+  sameBytes: wanted.sameBytes,
+  features: () => chosenWay() ?? { kind: 'features', codec: '', rate: 0, channels: null },
+  automatic: () => automatic() && !bulk.running,
+  wantLatent: channelsWanted,
+  measure: (image, at) => meter.sizes(image, manifest?.preprocessing.crop ?? 1, at),
+});
+
+const frames = new Frames({
+  next: async () => {
+    showFrameCounts();
+    if (!loaded) return null;
+    return bulk.running ? bulk.next() : source.next();
+  },
+  plan: async (shot) => {
+    if (comparing || bulk.owns(shot)) return compare.next(shot);
+    return shot.results.length === 0 ? { way: automatic() || channelCount() === null ? null : chosenWay(), wantLatent: channelsWanted() } : null;
+  },
+  ready: ({ way }) => loaded && (linked || way?.kind === 'device'),
+  send,
+  onResult: showResult,
+  onDone: (shot) => {
+    const reference = referenceClass(shot.results);
+    for (const record of records) record.reference = reference;
+    records = [];
+    if (bulk.owns(shot)) {
+      bulk.done(shot);
+      return;
     }
-  } catch (error) {
-    // The video may stop between the frame and its capture.
-    if (camera.running) throw error;
-  } finally {
-    capturing = false;
-  }
+    if (comparing) {
+      compare.settle(shot);
+      showAgreement(compare, shot);
+      showCompareBusy(false);
+    }
+    source.done(shot);
+  },
+});
+
+const source = new Source({
+  onFrame: () => frames.pump(),
+  onChange: () => {
+    showCompareBusy(comparing);
+    restartFigures();
+    frames.abandon();
+    frames.pump();
+    showPermalink();
+  },
+});
+
+const bulk = new BulkRun({
+  manifest: () => manifest,
+  ways: () => compare.order,
+  onTurn: again,
+});
+
+/** The codec, rate and channels that are chosen by hand. @returns {Way | null} */
+function chosenWay() {
+  if (!chosen) return null;
+  return { kind: 'features', codec: chosen.codec.name, rate: chosen.rate, channels: channelCount() };
 }
 
-/** @param {import('./page/camera.js').Captured} frame @param {boolean} live */
-async function submit({ image, capturedAt, captureMs }, live) {
-  const measure = !live || (!measuring && performance.now() - measuredAt >= MEASURE_MS);
-  const copy = measure ? await createImageBitmap(image) : null;
-  lastId += 1;
-  outstanding = { id: lastId, live, copy };
-  send({ type: 'frame', id: lastId, image, capturedAt, captureMs }, [image]);
+function automatic() {
+  return goal() !== null;
 }
 
-/** @param {number} id */
-function release(id) {
-  if (outstanding?.id !== id) return null;
-  const released = outstanding;
-  outstanding = null;
-  return released;
+/** What is shown is to be asked about again: something changed that decides the answer. */
+function again() {
+  markStale();
+  showCompareBusy(comparing);
+  source.again();
+  frames.abandon();
+  frames.pump();
 }
 
-/** @param {ResultMessage} result */
-function showResult(result) {
-  const frame = release(result.id);
-  // The picture may have changed since the frame was sent: its answer is no longer of interest.
-  if (!frame || frame.live !== camera.running) {
-    frame?.copy?.close();
+/** @param {Shot} shot @param {ResultMessage} result */
+function showResult(shot, result) {
+  const record = session.add(result, { frame: shot.number, source: shot.name, link });
+  records.push(record);
+  clearNotice('frame');
+  if (bulk.owns(shot)) {
+    bulk.add(shot, result);
     return;
   }
-  if (still && !frame.live) still.answered = true;
+  if (comparing) {
+    compare.add(shot);
+    showComparison(compare, manifest);
+  }
+  // The first way of a frame is the one that the upper half of the page is about.
+  if (shot.results.length === 1) showFirst(shot, result, record);
+}
+
+/** @param {Shot} shot @param {ResultMessage} result @param {FrameRecord} record */
+function showFirst(shot, result, record) {
   processed += 1;
-  clearNotice('frame');
   hideProgress();
-  showAnswer(result.answer.top, frame.live);
+  showAnswer(result.answer.top, shot.live);
   totals.add(result.totalMs);
-  const fps = frame.live ? totals.perSecond() : null;
-  const places = showSteps(stepsOf(result), onGpu);
-  fact('way-device', `${ms(places.device)} ms`);
-  fact('way-network', size(result.answer.frame.bytes));
-  byId('way-network', HTMLElement).title = `${result.answer.frame.bytes} bytes, header included`;
-  fact('way-server', `${ms(places.server)} ms`);
+  const fps = shot.live ? totals.perSecond() : null;
+  showSteps(result, onGpu);
+  showPlaces(result);
   fact('fact-warm', `${ms(median(totals.values))} ms${totals.values.length > 1 ? `, median of ${totals.values.length}` : ''}`);
   fact('fact-fps', fps === null ? '– (still picture)' : fps.toFixed(1));
+  addToFigures(record, shot.live);
+  if (result.latent) showLatent(result.latent);
+  if (result.way.kind === 'features') {
+    const { codec, rate } = result.way;
+    const entry = manifest?.codecs.find(({ name }) => name === codec);
+    if (entry) showPlace(result.upBytes, entry.rates[rate].agreement);
+    measurePictures(shot, result.upBytes, fps);
+  }
   if (firstLabel) {
     firstLabel = false;
     fact('engine-first', duration(performance.now()));
-    document.documentElement.dataset.labelled = 'true';
+    document.documentElement.dataset.firstLabelMs = performance.now().toFixed(0);
+    keepForLater([...fetched, ...METER_FILES]);
   }
-  if (frame.copy) measurePictures(result.id, frame.copy, result.answer.frame.bytes, fps);
 }
 
-/** @param {number} id @param {ImageBitmap} copy @param {number} features @param {number | null} fps */
-function measurePictures(id, copy, features, fps) {
-  measured = { id, features, fps };
+/** @param {Shot} shot @param {number} features bytes @param {number | null} fps */
+async function measurePictures(shot, features, fps) {
+  if (shot.live && (measuring || performance.now() - measuredAt < MEASURE_MS)) return;
+  const mine = { shot, features, fps };
+  measured = mine;
   measuring = true;
   measuredAt = performance.now();
-  /** @type {MeasureMessage} */
-  const message = { id, image: copy, crop: manifest?.preprocessing.crop ?? 1, quality: quality.valueAsNumber };
-  pictureWorker.postMessage(message, [copy]);
+  try {
+    const sizes = await meter.sizes(shot.image, manifest?.preprocessing.crop ?? 1, quality.valueAsNumber);
+    if (mine !== measured) return;
+    session.measure(sizes, features);
+    showCosts(sizes, features, fps);
+    showSums(session.totals, session.quality);
+  } catch (error) {
+    notice('measure', 'The frame could not be encoded as a picture.', `${error instanceof Error ? error.message : error}. The comparison stands still; the answers do not need it.`);
+  } finally {
+    if (mine === measured) measuring = false;
+  }
 }
 
-pictureWorker.addEventListener('message', (/** @type {MessageEvent<MeasuredMessage>} */ { data }) => {
-  if (data.id !== measured?.id) return;
-  measuring = false;
-  if ('error' in data) notice('measure', 'The frame could not be encoded as a picture.', `${data.error}. The comparison stands still; the answers do not need it.`);
-  else showCosts(data.sizes, measured.features, measured.fps);
-});
-
 function showFrameCounts() {
-  const dropped = camera.running ? Math.max(0, camera.shown - processed - (outstanding ? 1 : 0)) : 0;
+  const dropped = source.live ? Math.max(0, source.camera.shown - processed - (frames.outstanding ? 1 : 0)) : 0;
   fact('fact-frames', `${count(processed)} / ${count(dropped)}`);
 }
 
@@ -172,7 +234,8 @@ function showFrameCounts() {
 function restartFigures() {
   totals.clear();
   processed = 0;
-  camera.shown = 0;
+  source.camera.shown = 0;
+  fact('fact-fps', '–');
 }
 
 // The worker --------------------------------------------------------------------------------
@@ -182,6 +245,7 @@ worker.addEventListener('message', (/** @type {MessageEvent<FromWorker>} */ { da
     case 'models':
       manifest = data.manifest;
       showModel(manifest);
+      showCurve(manifest);
       showControls(manifest, (codec, rate) => {
         markStale();
         send({ type: 'choose', codec: codec.name, rate });
@@ -190,31 +254,34 @@ worker.addEventListener('message', (/** @type {MessageEvent<FromWorker>} */ { da
     case 'backend':
       onGpu = data.name.startsWith('webgpu');
       showBackend(data);
+      clearNotice('recovering');
       break;
     case 'progress':
       loaded = false;
       showProgress(data);
       break;
     case 'ready':
-      loaded = true;
-      restartFigures();
-      hideProgress();
-      showChosen(data.codec, data.rate);
-      showLoaded(data.warmUpMs, data.wireBytes);
-      showPermalink(data.codec, data.rate);
-      if (still) still.answered = false;
-      pump();
+      showReady(data);
       break;
     case 'link':
       showState(data.state);
       break;
     case 'result':
-      showResult(data);
-      pump();
+      frames.answered(data);
       break;
     case 'lost':
-      release(data.id)?.copy?.close();
-      pump();
+      frames.lost(data.id);
+      break;
+    case 'whole':
+      clearNotice('whole');
+      showWhole(data);
+      if (data.files) keepForLater([...data.files, ...METER_FILES]);
+      break;
+    case 'decision':
+      showDecision(data, manifest);
+      break;
+    case 'recovering':
+      notice('recovering', 'The graphics device was lost.', `${sentence(data.reason)} The page starts it again by itself.`);
       break;
     case 'failure':
       showFailure(data);
@@ -226,6 +293,33 @@ worker.addEventListener('error', (event) => {
   notice('worker', 'The part of this page that runs the network did not start.', `${event.message || 'It could not be loaded'}. Reload the page; an up-to-date browser is needed.`);
 });
 
+/** @param {import('./messages.js').ReadyMessage} ready */
+function showReady({ codec, rate, warmUpMs, wireBytes, files }) {
+  fetched = files;
+  const entry = manifest?.codecs.find(({ name }) => name === codec);
+  if (!entry || !manifest) return;
+  const first = chosen === null;
+  loaded = true;
+  // Another cut than that of the first label.
+  if (!firstLabel) keepForLater([...files, ...METER_FILES]);
+  chosen = { codec: entry, rate };
+  restartFigures();
+  compare.clear();
+  showComparison(compare, manifest);
+  hideProgress();
+  showChosen(codec, rate);
+  showRateChannels(entry.rates[rate], first ? wanted.channels : null);
+  showLoaded(warmUpMs, wireBytes);
+  enableCompare(manifest);
+  enableAutomatic();
+  if (first) {
+    if (link) send({ type: 'link-emulation', link });
+    if (automatic()) send({ type: 'automatic', goal: goal() });
+  }
+  showPermalink();
+  again();
+}
+
 /** @param {import('./messages.js').SessionState} state */
 function showState(state) {
   linked = state.state === 'ready';
@@ -235,7 +329,7 @@ function showState(state) {
   if (linked) {
     clearNotice('link');
     clearNotice('ConnectionFailed');
-    pump();
+    frames.pump();
   } else if (state.state === 'waiting') {
     markStale();
     const elsewhere = settings.server === location.origin ? '' : `, and lets pages of ${location.origin} in (--allow-origin)`;
@@ -250,153 +344,133 @@ function showState(state) {
 function showFailure({ name, message, hint, code, fatal }) {
   // The state of the link says this better.
   if (name === 'ConnectionFailed') return;
+  const advice = `${sentence(message)} ${sentence(hint)}`;
   if (fatal) {
     hideProgress();
     if (!loaded) showBackendFailed('Not running');
-    notice('device', 'The device could not be set up.', `${sentence(message)} ${sentence(hint)}`);
+    wholeFailed();
+    notice('device', 'The device could not be set up.', advice);
     return;
   }
-  const advice = `${sentence(message)} ${sentence(hint)}`;
+  // Frames download nothing: it is the rest of the network that did not come.
+  if (name === 'DownloadError') {
+    wholeFailed();
+    notice('whole', 'The rest of the network did not arrive.', advice);
+    return;
+  }
   if (BUSY.includes(code)) {
-    holdUntil = performance.now() + BUSY_MS;
-    setTimeout(pump, BUSY_MS + 1);
+    frames.hold(BUSY_MS);
     notice('frame', 'The server is busy.', `${advice} The page tries again by itself.`);
     return;
   }
-  if (!outstanding) {
+  if (!frames.outstanding) {
     notice('frame', 'The server refused.', advice);
     return;
   }
-  // Sent again, the same picture would fail again.
-  if (still && !outstanding.live) still.answered = true;
+  frames.refuse();
   notice('frame', 'The frame could not be classified.', advice);
 }
 
-/** @param {string} name @param {number} rate */
-function showPermalink(name, rate) {
-  const codec = manifest?.codecs.find((entry) => entry.name === name);
-  if (!codec || !manifest) return;
+/** Shows the address that brings all of this back. */
+function showPermalink() {
+  if (!chosen || !manifest) return;
+  const { codec, rate } = chosen;
   const ambiguous = manifest.codecs.filter(({ split }) => split === codec.split).length > 1;
-  const link = byId('permalink', HTMLAnchorElement);
-  link.href = permalink(location, { split: codec.split, codec: name, rate: codec.rates[rate].name, ambiguous });
-  const address = new URL(link.href);
-  setText(link, address.pathname + address.search);
+  const anchor = byId('permalink', HTMLAnchorElement);
+  anchor.href = permalink(location, { split: codec.split, codec: codec.name, rate: codec.rates[rate].name, ambiguous }, {
+    sample: source.sample?.file ?? null,
+    quality: quality.valueAsNumber,
+    link,
+    compare: comparing ? compare.order : null,
+    sameBytes: comparing && compare.choices.sameBytes,
+    goal: goal(),
+    channels: channelCount(),
+  });
+  const address = new URL(anchor.href);
+  setText(anchor, address.pathname + address.search);
 }
 
-// Sources -----------------------------------------------------------------------------------
-
-/** @param {Blob} blob @param {string} name @param {Sample | null} sample */
-async function showPicture(blob, name, sample) {
-  turn += 1;
-  const mine = turn;
-  markStale();
-  /** @type {ImageBitmap} */
-  let image;
-  try {
-    image = await createImageBitmap(blob);
-  } catch {
-    if (mine === turn && (!still || still.answered)) markFresh();
-    notice('picture', `“${name}” cannot be read as a picture.`, 'Choose a JPEG, PNG, WebP, AVIF or GIF file that opens in this browser.');
-    return;
-  }
-  if (mine !== turn) return;
-  clearNotice('picture');
-  stopCamera();
-  still?.image.close();
-  still = { image, answered: false };
-  restartFigures();
-  URL.revokeObjectURL(picture.src);
-  picture.src = URL.createObjectURL(blob);
-  picture.alt = name;
-  picture.hidden = false;
-  byId('stage-empty', HTMLElement).hidden = true;
-  byId('credit', HTMLElement).replaceChildren(...(sample ? [`${sample.name}: `, ...credit(sample)] : [name]));
-  markSample(sample);
-  pump();
-}
-
-/** @param {Sample} sample */
-async function showSample(sample) {
-  markStale();
-  const response = await fetch(sampleUrl(sample)).catch(() => null);
-  if (!response?.ok) {
-    if (!still || still.answered) markFresh();
-    notice('picture', `The sample “${sample.name}” could not be fetched.`, 'See whether the server still runs, then choose it again.');
-    return;
-  }
-  await showPicture(await response.blob(), sample.name, sample);
-}
-
-async function startCamera() {
-  cameraButton.disabled = true;
-  try {
-    await camera.start();
-  } catch (error) {
-    const known = error instanceof CameraError ? error : new CameraError('The camera could not be started.', String(error));
-    notice('camera', known.message, known.hint);
-    return;
-  } finally {
-    cameraButton.disabled = false;
-  }
-  turn += 1;
-  clearNotice('camera');
-  still?.image.close();
-  still = null;
-  restartFigures();
-  markSample(null);
-  markStale();
-  picture.hidden = true;
-  video.hidden = false;
-  byId('stage-empty', HTMLElement).hidden = true;
-  setText(byId('credit', HTMLElement), 'Live from your camera. The frames stay in this tab; only features leave it.');
-  cameraButton.textContent = 'Stop camera';
-  cameraButton.setAttribute('aria-pressed', 'true');
-}
-
-function stopCamera() {
-  if (!camera.running) return;
-  camera.stop();
-  showCameraStopped();
-}
-
-function showCameraStopped() {
-  video.hidden = true;
-  cameraButton.textContent = 'Start camera';
-  cameraButton.setAttribute('aria-pressed', 'false');
-  setText(byId('credit', HTMLElement), '');
-  byId('stage-empty', HTMLElement).hidden = still !== null;
-  markStale();
-}
-
-cameraButton.addEventListener('click', () => {
-  if (camera.running) stopCamera();
-  else startCamera();
-});
+// Controls ----------------------------------------------------------------------------------
 
 document.addEventListener('visibilitychange', () => {
   if (!document.hidden) {
     totals.clear();
-    pump();
+    frames.pump();
   }
 });
 
-quality.addEventListener('input', () => setText(byId('quality-value', HTMLElement), quality.value));
+quality.value = String(wanted.quality);
+const sayQuality = () => setText(byId('quality-value', HTMLElement), quality.value);
+sayQuality();
+quality.addEventListener('input', sayQuality);
 quality.addEventListener('change', async () => {
+  compare.choices.quality = quality.valueAsNumber;
+  showPermalink();
+  if (comparing && !compare.choices.sameBytes) restartComparison();
   // A live frame is measured anew soon enough.
-  if (!still || !measured) return;
-  const { features } = measured;
-  lastId += 1;
-  measurePictures(lastId, await createImageBitmap(still.image), features, null);
+  else if (source.still && measured) await measurePictures({ ...measured.shot, image: source.still }, measured.features, null);
 });
 
-onPicture((file) => showPicture(file, file.name, null));
+onChannels(() => {
+  showPermalink();
+  // What is out is not abandoned: the label follows the slider while it moves.
+  source.again();
+  frames.pump();
+});
+
+showCompareControls({ ways: wanted.compare ?? COMPARED, sameBytes: wanted.sameBytes }, {
+  onToggle: () => {
+    comparing = !comparing;
+    showComparing(comparing);
+    restartComparison();
+  },
+  onChange: () => {
+    Object.assign(compare.choices, compareChoices());
+    restartComparison();
+  },
+  onWhole: () => send({ type: 'load-whole' }),
+});
+showComparing(comparing);
+showComparison(compare, manifest);
+
+/** What is compared has changed: earlier means no longer hold. */
+function restartComparison() {
+  compare.clear();
+  showComparison(compare, manifest);
+  showPermalink();
+  if (comparing) again();
+}
+
+showLinkDials(link, (next) => {
+  link = next;
+  send({ type: 'link-emulation', link });
+  restartComparison();
+});
+
+showAutomatic(wanted.goal, (next) => {
+  send({ type: 'automatic', goal: next });
+  showPermalink();
+  again();
+});
+
+onFolder((files) => bulk.start(files));
+
+byId('export-csv', HTMLButtonElement).addEventListener('click', () => offerFile('session.csv', 'text/csv', toCsv(session.records)));
+byId('export-json', HTMLButtonElement).addEventListener('click', () => {
+  const { records: all, totals: sums, forgotten, quality: at } = session;
+  offerFile('session.json', 'application/json', JSON.stringify({
+    page: byId('permalink', HTMLAnchorElement).href, model: manifest?.name, digest: manifest?.digest,
+    sums: { ...sums, quality: at }, forgotten, decisions, frames: all,
+  }, null, 2));
+});
 
 if (complaint) notice('address', 'The address of this page has a setting that cannot be used.', complaint);
 send({ type: 'start', settings });
 try {
   const samples = await loadSamples();
-  showSamples(samples, showSample);
-  if (turn === 0) await showSample(samples[0]);
+  showSamples(samples, (sample) => source.showSample(sample));
+  const asked = samples.find(({ file }) => file === wanted.sample);
+  if (source.untouched) await source.showSample(asked ?? samples[0]);
 } catch {
   notice('picture', 'The sample pictures could not be fetched.', 'Start the camera or choose a picture, or reload the page.');
 }

@@ -98,6 +98,7 @@
  * @property {number} rate
  * @property {number | null} warmUpMs the first, cold pass; null when the network was there already
  * @property {number} wireBytes bytes that the worker has downloaded so far, as they came over the wire
+ * @property {string[]} files addresses of what the worker has fetched so far, to be kept for a visit without the server
  */
 
 /**
@@ -148,6 +149,7 @@
  * @property {number} bytes that have arrived so far, those of the loaded front included; when ready, all
  * @property {number} total bytes that it takes
  * @property {number | null} ms the first, cold pass, when ready
+ * @property {string[]} [files] as in `ReadyMessage`, when ready
  */
 
 /**

@@ -1,7 +1,7 @@
 // The worker that holds the device: loads it, feeds it frames, tells the page.
 
 import { Device } from './worker/api.js';
-import { DownloadError, wireBytes } from './worker/download.js';
+import { DownloadError, fetchedFiles, wireBytes } from './worker/download.js';
 import { fetchManifest, pickCodec, pickRate } from './worker/model.js';
 
 /** @typedef {import('./messages.js').ToWorker} ToWorker */
@@ -83,7 +83,7 @@ async function choose(name, rate) {
   if (!choosing) return;
   const warmUpMs = await untilReachable(() => choosing.choose(name, rate, { onProgress }));
   ready = true;
-  tell({ type: 'ready', codec: name, rate, warmUpMs, wireBytes: wireBytes() });
+  tell({ type: 'ready', codec: name, rate, warmUpMs, wireBytes: wireBytes(), files: fetchedFiles() });
 }
 
 async function loadWhole() {
@@ -96,7 +96,7 @@ async function loadWhole() {
       tell({ type: 'whole', state: 'loading', bytes: loaded, total: all, ms: null });
     },
   });
-  tell({ type: 'whole', state: 'ready', bytes, total, ms });
+  tell({ type: 'whole', state: 'ready', bytes, total, ms, files: fetchedFiles() });
 }
 
 /** @param {Device} listened */
@@ -122,7 +122,7 @@ function listen(listened) {
     recovering = false;
     const chosen = listened.chosen;
     tell({ type: 'backend', ...listened.backend });
-    if (chosen) tell({ type: 'ready', codec: chosen.codec.name, rate: chosen.rate, warmUpMs: null, wireBytes: wireBytes() });
+    if (chosen) tell({ type: 'ready', codec: chosen.codec.name, rate: chosen.rate, warmUpMs: null, wireBytes: wireBytes(), files: fetchedFiles() });
   });
 }
 

@@ -51,3 +51,8 @@ export function sentence(text) {
   const begun = text[0].toUpperCase() + text.slice(1);
   return /[.!?]$/.test(begun) ? begun : `${begun}.`;
 }
+
+/** @param {number} kbps */
+export function bandwidth(kbps) {
+  return kbps < 1000 ? `${whole.format(kbps)} kbit/s` : `${(kbps / 1000).toFixed(kbps < 10_000 ? 1 : 0)} Mbit/s`;
+}

@@ -1,7 +1,16 @@
 // Pictures that the visitor picks, drops or pastes.
 
+import { filesBelow } from './bulk.js';
 import { byId } from './dom.js';
 import { notice } from './notices.js';
+
+/** @type {(files: { file: File, path: string }[]) => void} */
+let onSeveral = () => {};
+
+/** A folder, or several pictures, were dropped. @param {(files: { file: File, path: string }[]) => void} handler */
+export function onFolder(handler) {
+  onSeveral = handler;
+}
 
 /** @param {(file: File) => void} onFile */
 export function onPicture(onFile) {
@@ -21,10 +30,13 @@ export function onPicture(onFile) {
   document.addEventListener('dragleave', (event) => {
     if (event.relatedTarget === null) document.body.classList.remove('dropping');
   });
-  document.addEventListener('drop', (event) => {
+  document.addEventListener('drop', async (event) => {
     event.preventDefault();
     document.body.classList.remove('dropping');
-    take(event.dataTransfer?.files, onFile);
+    const { items, files } = event.dataTransfer ?? {};
+    const folder = [...(items ?? [])].some((item) => item.webkitGetAsEntry()?.isDirectory);
+    if (items && (folder || (files?.length ?? 0) > 1)) onSeveral(await filesBelow(items));
+    else take(files, onFile);
   });
   document.addEventListener('paste', (event) => {
     if (event.clipboardData?.files.length) take(event.clipboardData.files, onFile);

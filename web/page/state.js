@@ -1,7 +1,8 @@
 // Badges, loading, and the facts under the hood.
 
 import { byId, setText } from './dom.js';
-import { duration, size } from './format.js';
+import { duration, ms, size } from './format.js';
+import { byPlace } from './ways.js';
 
 /** @typedef {import('../messages.js').BackendMessage} BackendMessage */
 /** @typedef {import('../messages.js').ProgressMessage} ProgressMessage */
@@ -78,6 +79,23 @@ export function showLoaded(warmUpMs, bytes) {
     fact('fact-cold', duration(warmUpMs));
   }
   fact('engine-download', bytes > 0 ? `${size(bytes)} on the wire` : 'nothing: all from the cache');
+}
+
+/** What happens where, by the kind of way. @type {Record<import('../messages.js').Way['kind'], Record<import('./ways.js').Place, string>>} */
+const PLACES = {
+  features: { device: 'front of the network, encoder', network: 'compressed features only', server: 'decoder, rest of the network' },
+  picture: { device: 'crop, compression', network: 'the picture itself, small', server: 'the whole network' },
+  device: { device: 'the whole network', network: 'nothing', server: 'nothing' },
+};
+
+/** @param {import('../messages.js').ResultMessage} result */
+export function showPlaces({ way, steps, upBytes }) {
+  const places = byPlace(steps);
+  for (const place of /** @type {const} */ (['device', 'network', 'server'])) fact(`way-${place}-note`, PLACES[way.kind][place]);
+  fact('way-device', `${ms(places.device)} ms`);
+  fact('way-network', size(upBytes));
+  byId('way-network', HTMLElement).title = `${upBytes} bytes, header included`;
+  fact('way-server', `${ms(places.server)} ms`);
 }
 
 /** @param {string} id @param {string} text */

@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { answered, launch, notices, open, top } from './support/browser.mjs';
+import { answered, FAKE_CAMERA, launch, notices, open, top } from './support/browser.mjs';
 import { writeFilm } from './support/camera.mjs';
 import { EdgeServer } from './support/server.mjs';
 
@@ -32,9 +32,7 @@ after(async () => {
 });
 
 test('the camera’s picture gets its label, live', async () => {
-  const browser = await launch([
-    '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', `--use-file-for-fake-video-capture=${join(folder, 'film.y4m')}`,
-  ]);
+  const browser = await launch(FAKE_CAMERA(join(folder, 'film.y4m')));
   const { page, close } = await open(browser, `${server.url}/?backend=cpu`);
   await answered(page);
   await page.click('#camera-button');
@@ -44,7 +42,7 @@ test('the camera’s picture gets its label, live', async () => {
   assert.equal(best.class, shown.class, `the camera’s ${shown.name} was taken for ${best.name} (${best.share})`);
   assert.ok(Number(await page.textContent('#fact-fps')) > 0.5, 'frames a second are shown');
   await page.waitForFunction(() => /at the present [\d.]+ frames\/s/.test(document.getElementById('cost-note')?.textContent ?? ''));
-  for (const step of ['capture', 'preprocess', 'front', 'encode', 'code', 'network', 'tail']) {
+  for (const step of ['capture', 'preprocess', 'front', 'encode', 'code', 'send', 'queue', 'decode', 'tail', 'answer']) {
     assert.ok(Number((await page.textContent(`[data-step="${step}"]`))?.replaceAll(',', '')) >= 0, `${step} has a time`);
   }
 

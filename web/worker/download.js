@@ -67,3 +67,8 @@ export function wireBytes() {
   }
   return total;
 }
+
+/** The addresses of all that the worker has fetched, its own code included. */
+export function fetchedFiles() {
+  return performance.getEntriesByType('resource').map(({ name }) => name);
+}

@@ -1,13 +1,12 @@
 //! `cargo xtask bench`: this project beside what people would use instead, on one machine in one run.
 
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
-use crate::wasm::{self, WasmOptions};
-use crate::{native, process, tools, workspace};
+use crate::{page, process, tools, workspace};
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -34,45 +33,20 @@ pub(crate) struct BenchOptions {
 /// The command.
 pub(crate) fn run(options: &BenchOptions) -> Result<ExitCode> {
     match options.suite {
-        Suite::Device => device()?,
+        Suite::Device => {
+            let folder = workspace::web().join("bench");
+            tools::node()?;
+            process::run(process::npm().current_dir(folder).args(["ci", "--silent"]))?;
+            page::run("bench/run.mjs", Vec::new())
+        }
         Suite::Codec => {
             process::run(process::cargo().args(["bench", "--package", "feature-codec"]))?;
+            Ok(ExitCode::SUCCESS)
         }
-        Suite::Link => link(options)?,
+        Suite::Link => {
+            let json = options.json.as_ref().map(std::path::absolute).transpose()?;
+            let json = json.map(|file| ("JSON", file.into_os_string()));
+            page::run("bench/link.mjs", json.into_iter().collect())
+        }
     }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn device() -> Result<()> {
-    tools::node_packages()?;
-    let chromium = tools::chromium()?;
-    wasm::build(&WasmOptions::default())?;
-    let folder = workspace::web().join("bench");
-    process::run(process::npm().current_dir(&folder).args(["ci", "--silent"]))?;
-    script(&folder.join("run.mjs"), |command| {
-        command.env("CHROMIUM", &chromium)
-    })
-}
-
-fn link(options: &BenchOptions) -> Result<()> {
-    tools::node_packages()?;
-    let chromium = tools::chromium()?;
-    wasm::build(&WasmOptions::default())?;
-    native::build()?;
-    let server = native::program("edge-server");
-    script(&workspace::web().join("bench/link.mjs"), |command| {
-        command
-            .env("CHROMIUM", &chromium)
-            .env("EDGE_SERVER", &server);
-        match &options.json {
-            Some(file) => command.env("JSON", std::path::absolute(file).unwrap_or(file.clone())),
-            None => command,
-        }
-    })
-}
-
-fn script(file: &std::path::Path, set: impl Fn(&mut Command) -> &mut Command) -> Result<()> {
-    let mut command = Command::new("node");
-    command.current_dir(workspace::root()).arg(file);
-    process::run(set(&mut command))
 }

@@ -3,7 +3,8 @@
 
 mod bench;
 mod demo;
-mod native;
+mod package;
+mod page;
 mod process;
 mod steps;
 mod suites;
@@ -32,6 +33,12 @@ enum Chore {
     Bench(bench::BenchOptions),
     /// Builds the browser packages into web/pkg.
     Wasm(wasm::WasmOptions),
+    /// Packs the device for npm, into target/npm.
+    Package(wasm::WasmOptions),
+    /// Takes the README's pictures of the page, light and dark, wide and narrow.
+    Screenshots,
+    /// Prints what the page costs: bytes and time to the first label, and the longest task.
+    Budget,
 }
 
 fn main() -> ExitCode {
@@ -40,6 +47,9 @@ fn main() -> ExitCode {
         Chore::Test(options) => suites::run(&options),
         Chore::Bench(options) => bench::run(&options),
         Chore::Wasm(options) => wasm::run(&options),
+        Chore::Package(options) => package::run(&options),
+        Chore::Screenshots => page::run("tests/screenshot.mjs", Vec::new()),
+        Chore::Budget => page::run("tests/budget.mjs", Vec::new()),
     };
     match outcome {
         Ok(code) => code,

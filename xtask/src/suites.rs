@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::steps::{complain, say, seconds, step};
 use crate::wasm::{self, Package, WasmOptions};
-use crate::{native, process, tools, workspace};
+use crate::{package, page, process, tools, workspace};
 
 /// The target for tests that run as WebAssembly in Node.js. It has what the test harness needs
 /// (arguments, standard output), and the same 32-bit arithmetic as the browser's.
@@ -217,18 +217,13 @@ fn types() -> Result<Tally> {
 }
 
 fn browser() -> Result<Tally> {
-    tools::node_packages()?;
-    let chromium = tools::chromium()?;
-    // The tests start this server, and compare the page with what the trainer says of the same
-    // pictures.
-    native::build()?;
+    let environment = page::environment()?;
     let mut tally = Tally::default();
     let succeeded = process::watch(
         process::npm()
             .args(["run", "--silent", "test"])
-            .env("CHROMIUM", chromium)
-            .env("EDGE_SERVER", native::program("edge-server"))
-            .env("TRAINER", native::program("trainer")),
+            .envs(environment)
+            .env("DEVICE_PACKAGE", package::pack()?),
         |line| count_node(line, &mut tally),
     )?;
     Ok(settle(tally, succeeded))

@@ -15,6 +15,9 @@ const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/goog
 /** WebGPU in software: proves that it is right, says nothing about its speed. */
 export const SOFTWARE_WEBGPU = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader', '--enable-features=Vulkan'];
 
+/** A webcam that shows a film. @param {string} film @returns {string[]} */
+export const FAKE_CAMERA = (film) => ['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', `--use-file-for-fake-video-capture=${film}`];
+
 /** @param {string[]} [flags] @returns {Promise<Browser>} */
 export async function launch(flags = []) {
   const executablePath = process.env.CHROMIUM ?? PLACES.find((path) => existsSync(path));
@@ -56,6 +59,17 @@ export async function answered(page) {
     const notice = document.querySelector('.notice');
     return notice || document.getElementById('answer')?.getAttribute('aria-busy') === 'false';
   });
+  assert.deepEqual(await notices(page), [], 'the page shows a notice');
+}
+
+/** Waits until frames of the camera are answered. @param {Page} page */
+export async function streaming(page) {
+  await page.waitForFunction(() => Number(document.getElementById('fact-fps')?.textContent) > 0);
+}
+
+/** Waits until the picture that is shown has gone all its ways. @param {Page} page */
+export async function compared(page) {
+  await page.waitForFunction(() => document.querySelector('.notice') || document.querySelector('#ways[aria-busy="false"] [data-class]'));
   assert.deepEqual(await notices(page), [], 'the page shows a notice');
 }
 
