@@ -27,7 +27,7 @@ const MEASURE_MS = 500;
 /** A busy server is left alone for so long. */
 const BUSY_MS = 1000;
 /** The server's codes for frames that it would have taken at a calmer time. */
-const BUSY = ['overloaded', 'too_fast', 'too_many_in_flight'];
+const BUSY = ['overloaded', 'too_fast', 'too_many_in_flight', 'expired'];
 /** Frames over which times are summed up. */
 const WINDOW = 30;
 
@@ -256,6 +256,8 @@ function showFailure({ name, message, hint, code, fatal }) {
     notice('device', 'The device could not be set up.', `${sentence(message)} ${sentence(hint)}`);
     return;
   }
+  // A newer frame is on its way to the same answer.
+  if (code === 'superseded') return;
   const advice = `${sentence(message)} ${sentence(hint)}`;
   if (BUSY.includes(code)) {
     holdUntil = performance.now() + BUSY_MS;
