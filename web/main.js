@@ -44,7 +44,7 @@ const MEASURE_MS = 500;
 /** A busy server is left alone for so long. */
 const BUSY_MS = 1000;
 /** The server's codes for frames that it would have taken at a calmer time. */
-const BUSY = ['overloaded', 'too_fast', 'too_many_in_flight'];
+const BUSY = ['overloaded', 'too_fast', 'too_many_in_flight', 'expired'];
 /** Frames over which times are summed up. */
 const WINDOW = 30;
 
@@ -358,6 +358,8 @@ function showFailure({ name, message, hint, code, fatal }) {
     notice('whole', 'The rest of the network did not arrive.', advice);
     return;
   }
+  // A newer frame is on its way to the same answer.
+  if (code === 'superseded') return;
   if (BUSY.includes(code)) {
     frames.hold(BUSY_MS);
     notice('frame', 'The server is busy.', `${advice} The page tries again by itself.`);

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
+use crate::engine::Rules;
+
 /// Restores features that browsers and other devices send, finishes the network, and answers
 /// with labels. Serves the demo page, too.
 ///
@@ -50,9 +52,9 @@ pub struct Config {
     #[arg(long, env = "EDGE_SERVER_QUEUE", default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub queue: u32,
 
-    /// The largest batch: frames of one split that wait at the same time are computed together.
-    /// The server never waits for a batch to fill. By default 4 on the CPU, where more gains
-    /// nothing and makes everybody in the batch wait, and 16 on a GPU.
+    /// The largest batch: frames and pictures that wait at the same time are computed together
+    /// from where each enters the network. The server never waits for a batch to fill. By default
+    /// 4 on the CPU, where more gains nothing and makes everybody in the batch wait, and 16 on a GPU.
     #[arg(
         long,
         env = "EDGE_SERVER_MAX_BATCH",
@@ -60,6 +62,11 @@ pub struct Config {
         value_parser = clap::value_parser!(u16).range(1..=256),
     )]
     pub max_batch: Option<u16>,
+
+    /// How long a frame or picture may be in the server before its turn comes, in milliseconds.
+    /// What is older is refused instead of computed: its answer would be of no use any more.
+    #[arg(long, env = "EDGE_SERVER_MAX_AGE", default_value_t = 2000, value_name = "MILLISECONDS", value_parser = clap::value_parser!(u32).range(10..=600_000))]
+    pub max_age: u32,
 
     /// How many devices may be connected at once.
     #[arg(long, env = "EDGE_SERVER_MAX_CLIENTS", default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
@@ -106,6 +113,16 @@ pub struct Config {
 }
 
 impl Config {
+    /// What the settings ask of the queue.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        Rules {
+            depth: usize::try_from(self.queue).unwrap_or(usize::MAX),
+            most: self.largest_batch(),
+            max_age: Duration::from_millis(u64::from(self.max_age)),
+        }
+    }
+
     /// The largest batch: what the user set, or what suits the backend.
     #[must_use]
     pub fn largest_batch(&self) -> usize {

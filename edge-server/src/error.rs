@@ -137,6 +137,8 @@ impl Refusal {
             Self::TooManyInFlight(_) => ErrorCode::TooManyInFlight,
             Self::TooFast(_) => ErrorCode::TooFast,
             Self::TooManyClients(_) | Self::Queue(QueueError::Full(_)) => ErrorCode::Overloaded,
+            Self::Queue(QueueError::Superseded) => ErrorCode::Superseded,
+            Self::Queue(QueueError::Expired(_)) => ErrorCode::Expired,
             Self::Queue(QueueError::Closed) => ErrorCode::ShuttingDown,
             Self::Picture(_) => ErrorCode::BadPicture,
             Self::Broken(_) | Self::Query(_) | Self::NotFound | Self::Method | Self::Body(_) => {
@@ -157,8 +159,11 @@ impl Refusal {
             }
             Self::Subprotocol => format!("connect with the subprotocol {SUBPROTOCOL}"),
             Self::NoWebSocket(_) => "connect with a WebSocket client".to_owned(),
-            Self::TooManyClients(_) | Self::Queue(QueueError::Full(_)) => {
+            Self::TooManyClients(_) | Self::Queue(QueueError::Full(_) | QueueError::Expired(_)) => {
                 "try again in a moment".to_owned()
+            }
+            Self::Queue(QueueError::Superseded) => {
+                "wait for an answer before sending the next frame".to_owned()
             }
             Self::HelloTimeout(_) => "send a hello as the first message".to_owned(),
             Self::IdleTimeout(_) => {
@@ -216,9 +221,13 @@ impl Refusal {
             Self::NoWebSocket(_) => StatusCode::UPGRADE_REQUIRED,
             Self::Model(_) | Self::NotFound => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::TooManyClients(_) | Self::Queue(QueueError::Full(_) | QueueError::Closed) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::TooManyClients(_)
+            | Self::Queue(
+                QueueError::Full(_)
+                | QueueError::Superseded
+                | QueueError::Expired(_)
+                | QueueError::Closed,
+            ) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Queue(QueueError::Failed(_)) | Self::Internal(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
@@ -284,6 +293,8 @@ mod tests {
             Refusal::TooFast(60),
             Refusal::Queue(QueueError::Full(64)),
             Refusal::Queue(QueueError::Failed("why".to_owned())),
+            Refusal::Queue(QueueError::Superseded),
+            Refusal::Queue(QueueError::Expired(std::time::Duration::from_secs(2))),
         ] {
             assert!(!mild.message(Some(7)).fatal, "{mild}");
         }

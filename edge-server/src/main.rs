@@ -81,9 +81,9 @@ fn start(config: Config, page: Page) -> Result<(Inference, Arc<App>)> {
         );
     }
     let catalogue = Arc::new(catalogue);
-    let (depth, most) = (usize::try_from(config.queue)?, config.largest_batch());
+    let rules = config.rules();
     let (for_engine, backend) = (Arc::clone(&catalogue), config.backend);
-    let (inference, queue) = Inference::start(depth, most, move || {
+    let (inference, queue) = Inference::start(rules, move || {
         let mut networks = Networks::load(&for_engine, backend)?;
         networks.warm_up()?;
         Ok(networks)

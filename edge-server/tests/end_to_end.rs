@@ -69,8 +69,10 @@ async fn every_codec_brings_the_label_that_the_picture_brings() {
     let config = Config::parse_from(["edge-server", "--models", models.to_str().unwrap()]);
     let catalogue = Arc::new(Catalogue::read(&models).unwrap());
     let for_engine = Arc::clone(&catalogue);
-    let (_, queue) =
-        Inference::start(64, 8, move || Networks::load(&for_engine, Backend::Flex)).unwrap();
+    let (_, queue) = Inference::start(config.rules(), move || {
+        Networks::load(&for_engine, Backend::Flex)
+    })
+    .unwrap();
     let app = App::new(config, Arc::clone(&catalogue), queue, Page::Embedded);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -173,12 +175,51 @@ fn a_batch_gives_what_each_frame_gives_alone() {
         symbols,
     });
 
-    let mut networks = Networks::load(&catalogue, Backend::Flex).unwrap();
+    let together = same_together_and_alone(&catalogue, &inputs);
+    assert_ne!(together[0], together[1], "other rates give other logits");
+}
+
+#[test]
+fn all_splits_and_pictures_share_a_batch() {
+    let catalogue = Catalogue::read(&root().join("models")).unwrap();
+    let model = &catalogue.models()[0];
+    let latent = |index: usize| {
+        let (rate, split) = (
+            model.manifest.codecs[index].default_rate,
+            model.codecs[index].split,
+        );
+        Input::Latent {
+            codec: CodecId {
+                model: 0,
+                codec: index,
+            },
+            split,
+            rate,
+            symbols: encode(model, index, rate).0,
+        }
+    };
+    let mut inputs: Vec<Input> = (0..model.codecs.len()).rev().map(latent).collect();
+    let picture = Input::Picture {
+        model: 0,
+        planes: planes(model),
+    };
+    inputs.insert(1, picture);
+    // The same codec once more, not beside its like.
+    inputs.push(inputs[0].clone());
+    let splits: std::collections::BTreeSet<_> = inputs.iter().map(Input::entry).collect();
+    assert!(splits.len() > 3, "{splits:?}");
+    let together = same_together_and_alone(&catalogue, &inputs);
+    assert_eq!(together.first(), together.last());
+}
+
+/// The logits of one batch, after holding them against those of each input by itself.
+fn same_together_and_alone(catalogue: &Catalogue, inputs: &[Input]) -> Vec<Vec<f32>> {
+    let mut networks = Networks::load(catalogue, Backend::Flex).unwrap();
     let together = networks
         .run(&inputs.iter().collect::<Vec<_>>())
         .unwrap()
         .logits;
-    assert_eq!(together.len(), 3);
+    assert_eq!(together.len(), inputs.len());
     for (input, batched) in inputs.iter().zip(&together) {
         let alone = &networks.run(&[input]).unwrap().logits[0];
         let largest = alone.iter().fold(0f32, |most, logit| most.max(logit.abs()));
@@ -189,5 +230,5 @@ fn a_batch_gives_what_each_frame_gives_alone() {
             .fold(0f32, f32::max);
         assert!(off <= 1e-4 * largest, "off by {off} of {largest}");
     }
-    assert_ne!(together[0], together[1], "other rates give other logits");
+    together
 }

@@ -362,6 +362,7 @@ async fn too_many_at_once_costs_frames_not_the_session() {
     let server = TestServer::start(&["--in-flight", "2"]).await;
     let mut device = server.device().await;
     device.send_frame(1, SLOW).await;
+    sleep(Duration::from_millis(100)).await;
     device.send_frame(2, 5).await;
     device.send_frame(3, 6).await;
     let error = device.error().await;
@@ -373,6 +374,42 @@ async fn too_many_at_once_costs_frames_not_the_session() {
     assert_eq!(device.class().await.0, 2);
     device.send_frame(4, 7).await;
     assert_eq!(device.class().await.1, 7);
+}
+
+#[tokio::test]
+async fn the_newest_frame_of_a_client_is_answered_instead_of_its_older_one() {
+    let server = TestServer::start(&[]).await;
+    let mut device = server.device().await;
+    device.send_frame(1, SLOW).await;
+    sleep(Duration::from_millis(100)).await;
+    device.send_frame(2, 5).await;
+    sleep(Duration::from_millis(100)).await;
+    device.send_frame(3, 6).await;
+    let error = device.error().await;
+    assert_eq!(
+        (error.code, error.sequence, error.fatal),
+        (ErrorCode::Superseded, Some(2), false)
+    );
+    assert_eq!(device.class().await.0, 1);
+    assert_eq!(device.class().await, (3, 6, 1));
+}
+
+#[tokio::test]
+async fn a_frame_whose_turn_comes_too_late_is_refused() {
+    let server = TestServer::start(&["--max-age", "200"]).await;
+    let mut slow = server.device().await;
+    let mut late = server.device().await;
+    slow.send_frame(1, SLOW).await;
+    sleep(Duration::from_millis(100)).await;
+    late.send_frame(1, 5).await;
+    let error = late.error().await;
+    assert_eq!(
+        (error.code, error.sequence, error.fatal),
+        (ErrorCode::Expired, Some(1), false)
+    );
+    assert_eq!(slow.class().await.0, 1);
+    late.send_frame(2, 5).await;
+    assert_eq!(late.class().await, (2, 5, 1));
 }
 
 #[tokio::test]

@@ -74,6 +74,12 @@ pub enum ErrorCode {
     TooFast,
     /// The server's queue is full; this frame is not answered otherwise.
     Overloaded,
+    /// A newer frame of the same session took this one's place in the queue; this one is not answered otherwise.
+    Superseded,
+    /// The frame's turn came too late for its answer to be of use; it is not answered otherwise.
+    Expired,
+    /// The client did not show a token that the server knows (HTTP only, before a session).
+    Unauthorized,
     /// A body, or a frame's payload, is not a picture of a kind that the server reads.
     BadPicture,
     /// The server is shutting down.
@@ -91,7 +97,11 @@ impl ErrorCode {
     pub fn is_fatal(self) -> bool {
         !matches!(
             self,
-            Self::TooManyInFlight | Self::TooFast | Self::Overloaded
+            Self::TooManyInFlight
+                | Self::TooFast
+                | Self::Overloaded
+                | Self::Superseded
+                | Self::Expired
         )
     }
 
@@ -110,7 +120,10 @@ impl ErrorCode {
             | Self::IdleTimeout
             | Self::TooManyInFlight
             | Self::TooFast
-            | Self::Overloaded => close::POLICY,
+            | Self::Overloaded
+            | Self::Superseded
+            | Self::Expired
+            | Self::Unauthorized => close::POLICY,
             Self::ShuttingDown => close::GOING_AWAY,
             Self::Internal | Self::Unknown => close::INTERNAL,
         }

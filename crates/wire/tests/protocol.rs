@@ -170,6 +170,9 @@ fn the_table_of_errors_is_whole_and_right() {
         ErrorCode::TooManyInFlight,
         ErrorCode::TooFast,
         ErrorCode::Overloaded,
+        ErrorCode::Superseded,
+        ErrorCode::Expired,
+        ErrorCode::Unauthorized,
         ErrorCode::BadPicture,
         ErrorCode::ShuttingDown,
         ErrorCode::Internal,
@@ -181,6 +184,7 @@ fn the_table_of_errors_is_whole_and_right() {
             serde_json::to_value(code).unwrap()
         );
         let right = match code {
+            ErrorCode::Unauthorized => "HTTP only".to_owned(),
             code if code.is_fatal() => code.close_code().to_string(),
             _ => "no".to_owned(),
         };

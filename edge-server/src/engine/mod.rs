@@ -1,15 +1,15 @@
 //! Inference: what is computed, by whom, in which order.
 //!
-//! A frame's way through here: [`Queue::submit`] -> [`batch`] -> [`Engine::run`] ([`Networks`]:
-//! restore, tail) -> [`top_k`](aecnn::classes::top_k).
+//! A frame's way through here: [`Queue::admit`] -> [`Queue::submit`] -> [`batch`] ([`Waiting`]) ->
+//! [`Engine::run`] ([`Networks`]: restore, tail) -> [`top_k`](aecnn::classes::top_k).
 
 mod batch;
 mod networks;
 mod queue;
 
-pub use batch::{Entry, take_batch};
+pub use batch::{Entry, Waiting};
 pub use networks::Networks;
-pub use queue::{Finished, Inference, Queue, QueueError, StartError, Ticket};
+pub use queue::{Finished, Inference, Queue, QueueError, Rules, StartError, Ticket};
 
 use std::time::Duration;
 
@@ -48,28 +48,23 @@ pub enum Input {
     },
 }
 
-/// Inputs of one route can be computed in one batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Route {
-    /// Index of the model in the catalogue.
-    pub model: usize,
-    /// Where the feature enters; `None` for a picture, which passes through the whole network.
-    pub split: Option<Split>,
-}
-
 impl Input {
-    /// What this input can be computed together with.
+    /// The model that the input is for. Inputs of one model can be computed in one batch.
     #[must_use]
-    pub fn route(&self) -> Route {
+    pub fn model(&self) -> usize {
         match self {
-            Self::Latent { codec, split, .. } => Route {
-                model: codec.model,
-                split: Some(*split),
-            },
-            Self::Picture { model, .. } => Route {
-                model: *model,
-                split: None,
-            },
+            Self::Latent { codec, .. } => codec.model,
+            Self::Picture { model, .. } => *model,
+        }
+    }
+
+    /// Behind which split the input enters the network; `None` for a picture, which passes
+    /// through the whole of it. In the order of the layers.
+    #[must_use]
+    pub fn entry(&self) -> Option<Split> {
+        match self {
+            Self::Latent { split, .. } => Some(*split),
+            Self::Picture { .. } => None,
         }
     }
 }
@@ -112,7 +107,7 @@ pub enum EngineError {
 
 /// Something that computes batches. It is built and used on one thread of its own.
 pub trait Engine {
-    /// Computes inputs of one [`Route`].
+    /// Computes inputs of one model, whatever the splits behind which they enter.
     ///
     /// # Errors
     ///

@@ -26,6 +26,28 @@ struct Network {
     codecs: Vec<Restorer>,
 }
 
+impl Network {
+    /// Features with the place where each enters, in the order of the layers, to logits `[n,
+    /// classes]`. What enters earlier passes through the layers before the next place and then
+    /// goes on together with what enters there. `None` without features.
+    fn forward(&self, features: Vec<(Option<Split>, Tensor<4>)>) -> Option<Tensor<2>> {
+        let (entry, feature) =
+            features
+                .into_iter()
+                .reduce(|(from, earlier), (entry, feature)| {
+                    let earlier = match entry {
+                        Some(to) => self.whole.section(from, to).forward(earlier),
+                        None => earlier,
+                    };
+                    (entry, joined(vec![earlier, feature]))
+                })?;
+        Some(match entry {
+            Some(split) => self.tails[split.stages()].forward(feature),
+            None => self.whole.forward(feature),
+        })
+    }
+}
+
 /// A codec's decoder and what it needs to know of the codec.
 struct Restorer {
     file: CodecFile,
@@ -116,10 +138,7 @@ impl Networks {
             }
             features.push(restorer.decoder.restore(values, steps, &self.device));
         }
-        Ok(match features.len() {
-            1 => features.remove(0),
-            _ => Tensor::cat(features, 0),
-        })
+        Ok(joined(features))
     }
 
     /// Pictures to the network's input `[n, 3, 224, 224]`.
@@ -152,28 +171,27 @@ impl Networks {
 
 impl Engine for Networks {
     fn run(&mut self, inputs: &[&Input]) -> Result<Output, EngineError> {
-        let Some(first) = inputs.first() else {
+        let model = inputs.first().ok_or(EngineError::Unknown)?.model();
+        let network = self.models.get(model).ok_or(EngineError::Unknown)?;
+        if inputs.iter().any(|input| input.model() != model) {
             return Err(EngineError::Unknown);
-        };
-        let route = first.route();
-        let network = self.models.get(route.model).ok_or(EngineError::Unknown)?;
+        }
+        // In the order of the layers behind which they enter, those of one codec side by side.
+        let mut order: Vec<usize> = (0..inputs.len()).collect();
+        order.sort_by_key(|&index| (inputs[index].entry(), codec_of(inputs[index])));
+        let sorted: Vec<&Input> = order.iter().map(|&index| inputs[index]).collect();
 
         let started = Instant::now();
-        let (logits, restored) = match route.split {
-            Some(split) => {
-                let feature = self.restore(inputs)?;
-                self.settle()?;
-                let restored = Instant::now();
-                let tail = &network.tails[split.stages()];
-                (tail.forward(feature), restored)
-            }
-            None => {
-                let pictures = self.stack(inputs)?;
-                self.settle()?;
-                let restored = Instant::now();
-                (network.whole.forward(pictures), restored)
-            }
-        };
+        let features = sorted
+            .chunk_by(|a, b| a.entry() == b.entry())
+            .map(|group| match group[0].entry() {
+                entry @ Some(_) => Ok((entry, self.restore(group)?)),
+                None => Ok((None, self.stack(group)?)),
+            })
+            .collect::<Result<Vec<_>, EngineError>>()?;
+        self.settle()?;
+        let restored = Instant::now();
+        let logits = network.forward(features).ok_or(EngineError::Unknown)?;
         let [n, classes] = logits.dims();
         let values: Vec<f32> = logits
             .into_data()
@@ -187,11 +205,31 @@ impl Engine for Networks {
                 got: values.len(),
             });
         }
+        let mut logits = vec![Vec::new(); n];
+        for (&index, values) in order.iter().zip(values.chunks_exact(classes)) {
+            logits[index] = values.to_vec();
+        }
         Ok(Output {
-            logits: values.chunks_exact(classes).map(<[f32]>::to_vec).collect(),
+            logits,
             restore: restored.saturating_duration_since(started),
             tail,
         })
+    }
+}
+
+/// The codec of an input that has one.
+fn codec_of(input: &Input) -> Option<CodecId> {
+    match input {
+        Input::Latent { codec, .. } => Some(*codec),
+        Input::Picture { .. } => None,
+    }
+}
+
+/// One batch of several.
+fn joined(mut parts: Vec<Tensor<4>>) -> Tensor<4> {
+    match parts.len() {
+        1 => parts.remove(0),
+        _ => Tensor::cat(parts, 0),
     }
 }
 

@@ -4,16 +4,15 @@
 //! itself: so all inference happens on one thread, which never moves. Everything else in the
 //! server is asynchronous and only waits for it.
 
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::batch::{Entry, take_batch};
+use super::batch::{Entry, Waiting};
 use super::{Engine, EngineError, Input};
 
 /// What an entry gave.
@@ -37,6 +36,12 @@ pub enum QueueError {
     /// As many entries are in the server as it takes.
     #[error("the server has {0} frames to compute already")]
     Full(usize),
+    /// A newer frame of the same client took its place.
+    #[error("a newer frame took its place")]
+    Superseded,
+    /// Its turn came too late.
+    #[error("its turn did not come within {} ms", .0.as_millis())]
+    Expired(Duration),
     /// The engine failed on this entry.
     #[error("inference failed: {0}")]
     Failed(String),
@@ -45,37 +50,136 @@ pub enum QueueError {
     Closed,
 }
 
+/// What the server asks of its queue.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// How many entries are let in at once.
+    pub depth: usize,
+    /// How many are computed together at most.
+    pub most: usize,
+    /// How old an entry may be when its turn comes, counted from its admission.
+    pub max_age: Duration,
+}
+
 /// A place among the entries that the server lets in.
 #[derive(Debug)]
-pub struct Ticket(#[expect(dead_code, reason = "held for its drop")] Option<OwnedSemaphorePermit>);
+pub struct Ticket {
+    #[expect(dead_code, reason = "held for its drop")]
+    place: Option<OwnedSemaphorePermit>,
+    client: Option<u64>,
+    order: u64,
+    admitted: Instant,
+}
 
 impl Ticket {
+    /// The client whose stream of frames this entry is of, where it is of one.
+    #[must_use]
+    pub fn client(&self) -> Option<u64> {
+        self.client
+    }
+
+    /// Counts admissions: of two tickets the later one has the higher number.
+    #[must_use]
+    pub fn order(&self) -> u64 {
+        self.order
+    }
+
+    /// When it was given.
+    #[must_use]
+    pub fn admitted(&self) -> Instant {
+        self.admitted
+    }
+
     #[cfg(test)]
-    pub(super) fn unlimited() -> Self {
-        Self(None)
+    pub(super) fn unlimited(client: Option<u64>, order: u64) -> Self {
+        Self {
+            place: None,
+            client,
+            order,
+            admitted: Instant::now(),
+        }
     }
 }
 
 /// The way to the inference thread; cheap to clone. The thread ends with the last clone.
 #[derive(Debug, Clone)]
 pub struct Queue {
-    sender: mpsc::Sender<Entry>,
+    shared: Arc<Shared>,
+    _open: Arc<Open>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    rules: Rules,
     places: Arc<Semaphore>,
-    depth: usize,
-    healthy: Arc<AtomicBool>,
+    admitted: AtomicU64,
+    waiting: Mutex<Line>,
+    changed: Condvar,
+    healthy: AtomicBool,
+}
+
+/// Entries, and whether more can come.
+#[derive(Debug, Default)]
+struct Line {
+    waiting: Waiting,
+    closed: bool,
+}
+
+/// Held by every [`Queue`]: dropping the last one ends the thread.
+#[derive(Debug)]
+struct Open(Arc<Shared>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.line().closed = true;
+        self.0.changed.notify_all();
+    }
+}
+
+impl Shared {
+    fn line(&self) -> MutexGuard<'_, Line> {
+        // Nothing that holds it can panic half-way through a change.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the next batch; `None` when no more can come.
+    fn next(&self) -> Option<Vec<Entry>> {
+        let mut line = self.line();
+        loop {
+            let batch = line
+                .waiting
+                .take(self.rules.most, self.rules.max_age, Instant::now());
+            if !batch.is_empty() {
+                return Some(batch);
+            }
+            if line.closed {
+                return None;
+            }
+            line = self
+                .changed
+                .wait(line)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
 }
 
 impl Queue {
-    /// Asks for a place, before any work is put into the request.
+    /// Asks for a place, before any work is put into the request. Of the entries that name the
+    /// same `client`, only the newest waits; entries without one are all computed.
     ///
     /// # Errors
     ///
     /// When the server is full.
-    pub fn admit(&self) -> Result<Ticket, QueueError> {
-        Arc::clone(&self.places)
+    pub fn admit(&self, client: Option<u64>) -> Result<Ticket, QueueError> {
+        let place = Arc::clone(&self.shared.places)
             .try_acquire_owned()
-            .map(|permit| Ticket(Some(permit)))
-            .map_err(|_| QueueError::Full(self.depth))
+            .map_err(|_| QueueError::Full(self.shared.rules.depth))?;
+        Ok(Ticket {
+            place: Some(place),
+            client,
+            order: self.shared.admitted.fetch_add(1, Ordering::Relaxed),
+            admitted: Instant::now(),
+        })
     }
 
     /// Queues an input and waits for its answer. Dropping the future takes the input out of the
@@ -83,35 +187,43 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// When the computation fails, or the server ends first.
+    /// When a newer frame takes the input's place, its turn comes too late, the computation
+    /// fails, or the server ends first.
     pub async fn submit(&self, ticket: Ticket, input: Input) -> Result<Finished, QueueError> {
         let (reply, answer) = oneshot::channel();
-        let entry = Entry {
+        self.shared.line().waiting.push(Entry {
             input,
             reply,
             since: Instant::now(),
             ticket,
-        };
-        self.sender.send(entry).map_err(|_| QueueError::Closed)?;
+        });
+        self.shared.changed.notify_one();
         answer.await.map_err(|_| QueueError::Closed)?
     }
 
     /// How many entries may be in the server.
     #[must_use]
     pub fn depth(&self) -> usize {
-        self.depth
+        self.shared.rules.depth
     }
 
     /// How many entries are in the server.
     #[must_use]
     pub fn used(&self) -> usize {
-        self.depth.saturating_sub(self.places.available_permits())
+        self.depth()
+            .saturating_sub(self.shared.places.available_permits())
+    }
+
+    /// How many entries wait for their turn.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.shared.line().waiting.len()
     }
 
     /// Whether the last batch was computed.
     #[must_use]
     pub fn healthy(&self) -> bool {
-        self.healthy.load(Ordering::Relaxed)
+        self.shared.healthy.load(Ordering::Relaxed)
     }
 }
 
@@ -138,20 +250,23 @@ pub enum StartError {
 impl Inference {
     /// Starts the thread, builds the engine on it, and waits until it is there.
     ///
-    /// At most `depth` entries are let in, and at most `most` are computed together.
-    ///
     /// # Errors
     ///
     /// When the engine cannot be built.
     pub fn start<E: Engine>(
-        depth: usize,
-        most: usize,
+        rules: Rules,
         build: impl FnOnce() -> Result<E, EngineError> + Send + 'static,
     ) -> Result<(Self, Queue), StartError> {
-        let (sender, entries) = mpsc::channel();
         let (ready, built) = mpsc::channel();
-        let healthy = Arc::new(AtomicBool::new(true));
-        let flag = Arc::clone(&healthy);
+        let shared = Arc::new(Shared {
+            rules,
+            places: Arc::new(Semaphore::new(rules.depth)),
+            admitted: AtomicU64::new(0),
+            waiting: Mutex::default(),
+            changed: Condvar::new(),
+            healthy: AtomicBool::new(true),
+        });
+        let for_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("inference".to_owned())
             .spawn(move || {
@@ -164,18 +279,18 @@ impl Inference {
                 };
                 // Nobody waits any more only if the program is ending.
                 if ready.send(Ok(())).is_ok() {
-                    work(&mut engine, &entries, most.max(1), &flag);
+                    while let Some(batch) = for_thread.next() {
+                        compute(&mut engine, batch, &for_thread.healthy);
+                    }
                 }
             })?;
         built.recv().map_err(|_| StartError::Panicked)??;
-        let places = Arc::new(Semaphore::new(depth));
+        let open = Arc::new(Open(Arc::clone(&shared)));
         Ok((
             Self { thread },
             Queue {
-                sender,
-                places,
-                depth,
-                healthy,
+                shared,
+                _open: open,
             },
         ))
     }
@@ -184,26 +299,6 @@ impl Inference {
     pub fn join(self) {
         if self.thread.join().is_err() {
             tracing::error!("the inference thread ended by a panic");
-        }
-    }
-}
-
-fn work(
-    engine: &mut impl Engine,
-    entries: &mpsc::Receiver<Entry>,
-    most: usize,
-    healthy: &AtomicBool,
-) {
-    let mut waiting = VecDeque::new();
-    loop {
-        if waiting.is_empty() {
-            let Ok(entry) = entries.recv() else { return };
-            waiting.push_back(entry);
-        }
-        waiting.extend(entries.try_iter());
-        let batch = take_batch(&mut waiting, most);
-        if !batch.is_empty() {
-            compute(engine, batch, healthy);
         }
     }
 }
@@ -309,11 +404,19 @@ mod tests {
 
     type Started = (Inference, Queue, mpsc::Sender<()>, Arc<Mutex<Vec<usize>>>);
 
+    fn rules(depth: usize) -> Rules {
+        Rules {
+            depth,
+            most: 8,
+            max_age: Duration::from_secs(60),
+        }
+    }
+
     fn start(depth: usize) -> Started {
         let sizes = Arc::new(Mutex::new(Vec::new()));
         let (open, gate) = mpsc::channel();
         let fake_sizes = Arc::clone(&sizes);
-        let (inference, queue) = Inference::start(depth, 8, move || {
+        let (inference, queue) = Inference::start(rules(depth), move || {
             Ok(Fake {
                 sizes: fake_sizes,
                 gate,
@@ -324,7 +427,15 @@ mod tests {
     }
 
     fn submit(queue: &Queue, value: f32) -> tokio::task::JoinHandle<Result<Finished, QueueError>> {
-        let ticket = queue.admit().unwrap();
+        submit_of(queue, None, value)
+    }
+
+    fn submit_of(
+        queue: &Queue,
+        client: Option<u64>,
+        value: f32,
+    ) -> tokio::task::JoinHandle<Result<Finished, QueueError>> {
+        let ticket = queue.admit(client).unwrap();
         let queue = queue.clone();
         tokio::spawn(async move { queue.submit(ticket, picture(value)).await })
     }
@@ -383,18 +494,37 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_newest_frame_of_a_client_is_computed_and_its_older_one_told_at_once() {
+        let (_inference, queue, open, sizes) = start(16);
+        let first = submit_of(&queue, Some(1), 1.0);
+        settle().await;
+        let older = submit_of(&queue, Some(1), 2.0);
+        let other = submit_of(&queue, Some(2), 3.0);
+        settle().await;
+        let newer = submit_of(&queue, Some(1), 4.0);
+        // While the first is still being computed.
+        assert_eq!(older.await.unwrap(), Err(QueueError::Superseded));
+        assert_eq!((queue.used(), queue.waiting()), (3, 2));
+        drop(open);
+        assert!(first.await.unwrap().is_ok(), "what is being computed stays");
+        assert_eq!(newer.await.unwrap().unwrap().logits, [4.0]);
+        assert_eq!(other.await.unwrap().unwrap().batch, 2);
+        assert_eq!(*sizes.lock().unwrap(), [1, 2]);
+    }
+
+    #[tokio::test]
     async fn places_are_bounded_and_come_back() {
         let (_inference, queue, open, _) = start(2);
         let first = submit(&queue, 1.0);
         let second = submit(&queue, 2.0);
-        assert_eq!(queue.admit().unwrap_err(), QueueError::Full(2));
+        assert_eq!(queue.admit(None).unwrap_err(), QueueError::Full(2));
         assert_eq!(queue.used(), 2);
         drop(open);
         first.await.unwrap().unwrap();
         second.await.unwrap().unwrap();
         settle().await;
         assert_eq!(queue.used(), 0);
-        assert!(queue.admit().is_ok());
+        assert!(queue.admit(None).is_ok());
     }
 
     #[tokio::test]
@@ -415,12 +545,12 @@ mod tests {
 
     #[test]
     fn an_engine_that_cannot_be_built_is_reported() {
-        let failed = Inference::start::<Fake>(1, 1, || Err(EngineError::Unknown));
+        let failed = Inference::start::<Fake>(rules(1), || Err(EngineError::Unknown));
         assert!(matches!(
             failed,
             Err(StartError::Engine(EngineError::Unknown))
         ));
-        let panicked = Inference::start::<Fake>(1, 1, || panic!("no driver"));
+        let panicked = Inference::start::<Fake>(rules(1), || panic!("no driver"));
         assert!(matches!(panicked, Err(StartError::Panicked)));
     }
 }

@@ -57,7 +57,7 @@ pub(super) async fn classify(
     let bytes = receive(body, &headers, app.config.max_picture).await?;
     let arrived = Instant::now();
     let payload_bytes = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-    let ticket = app.queue.admit()?;
+    let ticket = app.queue.admit(None)?;
     let prepared = picture::prepare(&app, index, bytes, Source::Photograph).await?;
     let finished = app.queue.submit(ticket, prepared.input).await?;
     let answer = answer(

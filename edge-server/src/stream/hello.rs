@@ -11,6 +11,8 @@ use crate::error::Refusal;
 /// What client and server agreed on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Agreement {
+    /// The session's number.
+    pub(super) session: u64,
     /// Index of the model in the catalogue.
     pub(super) model: usize,
     /// Classes in an answer.
@@ -72,6 +74,7 @@ pub(super) fn negotiate(
     let top_k = hello.top_k.unwrap_or(DEFAULT_TOP_K);
     Ok((
         Agreement {
+            session,
             model: index,
             top_k,
         },

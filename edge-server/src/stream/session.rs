@@ -239,7 +239,10 @@ fn accept(
             limits.max_frames_in_flight,
         )));
     }
-    let ticket = app.queue.admit().map_err(|error| refuse(error.into()))?;
+    let ticket = app
+        .queue
+        .admit(Some(agreement.session))
+        .map_err(|error| refuse(error.into()))?;
     let app = Arc::clone(app);
     let answer = frame::finish(app, agreement, frame, ticket);
     Ok(answer.map(move |answer| (sequence, answer)).boxed())

@@ -197,8 +197,7 @@ pub fn app(folder: &Path, flags: &[&str]) -> (Arc<App>, Manifest) {
     let arguments = ["edge-server", "--models", models.to_str().unwrap()];
     let config = Config::try_parse_from(arguments.iter().chain(flags)).unwrap();
     let catalogue = Arc::new(Catalogue::read(&config.models).unwrap());
-    let depth = usize::try_from(config.queue).unwrap();
-    let (_, queue) = Inference::start(depth, config.largest_batch(), || Ok(Fake)).unwrap();
+    let (_, queue) = Inference::start(config.rules(), || Ok(Fake)).unwrap();
     let page = Page::new(config.web_dir.as_deref()).unwrap();
     (App::new(config, catalogue, queue, page), manifest)
 }

@@ -106,6 +106,21 @@ impl Tail {
     }
 }
 
+/// The layers between two places where the network can be cut.
+#[derive(Debug, Clone)]
+pub struct Section {
+    body: Body,
+}
+
+impl Section {
+    /// A picture `[n, 3, 224, 224]`, or the feature at the section's beginning, to the feature at
+    /// its end, `[n, channels, height, width]` of [`Variant::feature_shape`].
+    #[must_use]
+    pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        self.body.forward(input)
+    }
+}
+
 /// The whole network.
 #[derive(Debug, Clone)]
 pub struct ResNet50 {
@@ -142,6 +157,20 @@ impl ResNet50 {
         Front {
             body: self.body.front(split.stages()),
         }
+    }
+
+    /// The layers behind `from`, or from the picture on where there is none, up to and including
+    /// `to`; shares the weights. Without layers where `to` does not lie behind `from`.
+    #[must_use]
+    pub fn section(&self, from: Option<Split>, to: Split) -> Section {
+        let body = match from {
+            None => self.body.front(to.stages()),
+            Some(from) => {
+                let stages = to.stages().saturating_sub(from.stages());
+                self.body.tail(from.stages()).front(stages)
+            }
+        };
+        Section { body }
     }
 
     /// The part of the network behind `split`; shares the weights.
