@@ -146,13 +146,15 @@ test('an emulated link has the rate and the round trip that it was given', async
     [250, 40, picture('jpeg', 95)], [1_000, 40, picture('raw')], [5_000, 40, picture('raw')], [5_000, 400, picture('raw')],
   ])) {
     await worker.send({ type: 'link-emulation', link: { kbps, rttMs, jitterMs: 0, loss: 0 } });
+    // Other work on this machine can only make it slower: never faster than the dial, and the fastest nearly as fast.
+    /** @type {{ got: number, right: number }[]} */
     const times = [];
-    for (let turn = 0; turn < 3; turn += 1) {
+    for (let turn = 0; turn < 4; turn += 1) {
       const result = await worker.answer(SURE[0].file, way);
-      const bits = 8 * (result.upBytes + result.downBytes);
-      times.push({ got: network(result) - rttMs, right: bits / kbps });
+      times.push({ got: network(result) - rttMs, right: (8 * (result.upBytes + result.downBytes)) / kbps });
     }
-    const { got, right } = times.toSorted((a, b) => a.got / a.right - b.got / b.right)[1];
+    const ratios = times.map(({ got, right }) => got / right);
+    const { got, right } = times[ratios.indexOf(Math.min(...ratios))];
     assert.ok(got >= 0.97 * right && got - bare <= 1.1 * right, `${kbps} kbit/s, ${rttMs} ms: ${got.toFixed(0)} ms for what takes ${right.toFixed(0)} ms, ${bare.toFixed(0)} ms without the link`);
   }
   await worker.send({ type: 'link-emulation', link: null });
