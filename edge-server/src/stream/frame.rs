@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::catalogue::Catalogue;
 use crate::engine::{CodecId, Input, Ticket};
 use crate::error::Refusal;
+use crate::metrics::Kind;
 
 /// A frame of which everything but the payload's content was checked.
 #[derive(Debug)]
@@ -103,6 +104,16 @@ pub(super) async fn finish(
         preprocess: Duration::ZERO,
     };
     let answer = answer(model, &finished, agreement.top_k, &clock)?;
+    app.metrics.answered(Kind::Frame, &clock, &finished);
+    tracing::debug!(
+        decode_us = answer.timings.decode_us,
+        queue_us = answer.timings.queue_us,
+        restore_us = answer.timings.restore_us,
+        tail_us = answer.timings.tail_us,
+        total_us = answer.timings.total_us,
+        batch = answer.batch,
+        "answered"
+    );
     Ok(FrameResult {
         sequence: header.sequence,
         capture_time_us: header.capture_time_us,
