@@ -11,6 +11,8 @@ use tokio_util::task::TaskTracker;
 use crate::catalogue::Catalogue;
 use crate::config::Config;
 use crate::engine::Queue;
+use crate::guests::Guests;
+use crate::metrics::Metrics;
 use crate::page::Page;
 
 /// The name and version that the server tells its clients.
@@ -25,6 +27,10 @@ pub struct App {
     pub catalogue: Arc<Catalogue>,
     /// The way to inference.
     pub queue: Queue,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Who is connected.
+    pub guests: Arc<Guests>,
     /// The page.
     pub page: Page,
     /// Cancelled when the server is to end.
@@ -41,12 +47,21 @@ pub struct App {
 impl App {
     /// Puts the state together.
     #[must_use]
-    pub fn new(config: Config, catalogue: Arc<Catalogue>, queue: Queue, page: Page) -> Arc<Self> {
+    pub fn new(
+        config: Config,
+        catalogue: Arc<Catalogue>,
+        queue: Queue,
+        page: Page,
+        metrics: Metrics,
+    ) -> Arc<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let guests = Guests::new(config.guest_limits());
         Arc::new(Self {
             config,
             catalogue,
             queue,
+            metrics,
+            guests,
             page,
             stop: CancellationToken::new(),
             sockets: TaskTracker::new(),
@@ -54,6 +69,12 @@ impl App {
             started: Instant::now(),
             sessions: AtomicU64::new(1),
         })
+    }
+
+    /// Whether requests should come here: the last batch was computed, and no end is near.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        !self.stop.is_cancelled() && self.queue.healthy()
     }
 
     /// A number for a new session, unique while the server runs.

@@ -1,12 +1,35 @@
 //! What a user can set: flags that are also environment variables.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
 
 use crate::engine::Rules;
+use crate::guests::GuestLimits;
+use crate::token::Token;
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = "edge-server", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The settings, where no command is given.
+    #[command(flatten)]
+    pub config: Config,
+}
+
+/// What the program does instead of serving.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Checks settings, certificates and models, runs every model once, and ends: 0 when a server
+    /// with the same flags and variables would start. Takes the server's flags.
+    Check(Box<Config>),
+}
 
 /// Restores features that browsers and other devices send, finishes the network, and answers
 /// with labels. Serves the demo page, too.
@@ -25,6 +48,35 @@ pub struct Config {
         value_name = "ADDRESS:PORT"
     )]
     pub listen: SocketAddr,
+
+    /// Serve https with this chain of certificates, a PEM file. It is read again when it changes.
+    #[arg(
+        long,
+        env = "EDGE_SERVER_TLS_CERT",
+        requires = "tls_key",
+        value_name = "FILE"
+    )]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The private key of --tls-cert, a PEM file.
+    #[arg(
+        long,
+        env = "EDGE_SERVER_TLS_KEY",
+        requires = "tls_cert",
+        value_name = "FILE"
+    )]
+    pub tls_key: Option<PathBuf>,
+
+    /// Serve https with a certificate that is made at the start and that no browser knows: for
+    /// trying a phone's camera on your own network. Prints the address as a QR code. Use it
+    /// with `--listen 0.0.0.0:8443`.
+    #[arg(long, env = "EDGE_SERVER_SELF_SIGNED", conflicts_with = "tls_cert")]
+    pub self_signed: bool,
+
+    /// Serve Prometheus' metrics here, at /metrics; no metrics are served when absent. Keep
+    /// this address from strangers.
+    #[arg(long, env = "EDGE_SERVER_METRICS_LISTEN", value_name = "ADDRESS:PORT")]
+    pub metrics_listen: Option<SocketAddr>,
 
     /// The folder of the models: one folder for each, with a manifest.json. All of them are
     /// loaded, checked against their digests, and served to devices.
@@ -46,6 +98,37 @@ pub struct Config {
     /// the web. Programs that are not browsers send no origin and are always let in.
     #[arg(long, env = "EDGE_SERVER_ALLOW_ORIGIN", value_delimiter = ',', value_name = "ORIGIN", value_parser = parse_origin)]
     pub allow_origin: Vec<String>,
+
+    /// A token that opens /v1/stream, /v1/classify and infer: letters, digits, `.`, `_`, `~` and
+    /// `-`, at least 16 of them. Repeat the flag or separate by commas for several; without any,
+    /// everybody may have frames computed. Better given by the variable, which other users of
+    /// the machine do not see.
+    #[arg(long, env = "EDGE_SERVER_TOKEN", hide_env_values = true, value_delimiter = ',', value_name = "TOKEN", value_parser = Token::parse)]
+    pub token: Vec<Token>,
+
+    /// A proxy in front of the server, as an address or a network such as 10.0.0.0/8: limits by
+    /// address then count whom it names last in `X-Forwarded-For`. Repeat the flag or separate
+    /// by commas for several.
+    #[arg(long, env = "EDGE_SERVER_PROXY", value_delimiter = ',', value_name = "NETWORK", value_parser = parse_network)]
+    pub proxy: Vec<IpNet>,
+
+    /// How many connections of all kinds may be open at once. What comes on top is closed unread.
+    #[arg(long, env = "EDGE_SERVER_MAX_CONNECTIONS", default_value_t = 1024, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_connections: u32,
+
+    /// How many of them may come from one address (of IPv6, from one network of 64 bits).
+    #[arg(long, env = "EDGE_SERVER_MAX_CONNECTIONS_PER_ADDRESS", default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_connections_per_address: u32,
+
+    /// How many frames and pictures a second may come from one address, on average over a few
+    /// seconds.
+    #[arg(long, env = "EDGE_SERVER_MAX_RATE_PER_ADDRESS", default_value_t = 240, value_name = "FRAMES", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_rate_per_address: u32,
+
+    /// How many bytes of frames and pictures a second may come from one address, on average over
+    /// a few seconds.
+    #[arg(long, env = "EDGE_SERVER_MAX_BYTES_PER_ADDRESS", default_value_t = 16 << 20, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1024..=1_000_000_000))]
+    pub max_bytes_per_address: u32,
 
     /// How many frames and pictures may be in the server at once, those in computation included.
     /// What comes on top is refused at once, so that nobody waits for stale answers.
@@ -91,6 +174,11 @@ pub struct Config {
     #[arg(long, env = "EDGE_SERVER_MAX_PICTURE", default_value_t = 8 << 20, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1024..=268_435_456))]
     pub max_picture: u32,
 
+    /// The largest body of an infer request of the Open Inference Protocol, in bytes: a raw
+    /// feature of stage 1 has 802,816.
+    #[arg(long, env = "EDGE_SERVER_MAX_INFER", default_value_t = 16 << 20, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1024..=268_435_456))]
+    pub max_infer: u32,
+
     /// After how many seconds of silence a connection is closed. The server asks for a sign of
     /// life before that, which browsers give by themselves: an idle page stays connected.
     #[arg(long, env = "EDGE_SERVER_IDLE_TIMEOUT", default_value = "60", value_name = "SECONDS", value_parser = parse_seconds)]
@@ -110,9 +198,99 @@ pub struct Config {
         value_name = "FILTER"
     )]
     pub log: String,
+
+    /// How log lines are written: for people, or one JSON object a line.
+    #[arg(
+        long,
+        env = "EDGE_SERVER_LOG_FORMAT",
+        default_value = "text",
+        value_enum
+    )]
+    pub log_format: LogFormat,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Settings that do not go together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// One limit can never be reached because of another.
+    #[error("--{inner} {inner_value} needs --{outer} {inner_value} or more; it is {outer_value}")]
+    Limit {
+        /// The flag that asks for more.
+        inner: &'static str,
+        /// Its value.
+        inner_value: u32,
+        /// The flag that allows less.
+        outer: &'static str,
+        /// Its value.
+        outer_value: u32,
+    },
+    /// The log filter does not parse.
+    #[error(
+        "--log {0} is no filter; right would be a level such as info, or info,edge_server=debug"
+    )]
+    Log(String),
 }
 
 impl Config {
+    /// Whether the settings go together, beyond what each says by itself.
+    ///
+    /// # Errors
+    ///
+    /// When one contradicts another.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let pairs = [
+            (
+                ("max-clients", self.max_clients),
+                ("max-connections", self.max_connections),
+            ),
+            (
+                ("max-batch", self.max_batch.unwrap_or(1).into()),
+                ("queue", self.queue),
+            ),
+        ];
+        for ((inner, inner_value), (outer, outer_value)) in pairs {
+            if inner_value > outer_value {
+                return Err(ConfigError::Limit {
+                    inner,
+                    inner_value,
+                    outer,
+                    outer_value,
+                });
+            }
+        }
+        if tracing_subscriber::EnvFilter::try_new(&self.log).is_err() {
+            return Err(ConfigError::Log(self.log.clone()));
+        }
+        Ok(())
+    }
+
+    /// Whether an address is that of a known proxy.
+    #[must_use]
+    pub fn is_proxy(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.proxy.iter().any(|network| network.contains(&address))
+    }
+
+    /// What addresses may ask of the server.
+    #[must_use]
+    pub fn guest_limits(&self) -> GuestLimits {
+        GuestLimits {
+            connections: self.max_connections,
+            connections_per_address: self.max_connections_per_address,
+            frames_per_address: self.max_rate_per_address,
+            bytes_per_address: self.max_bytes_per_address,
+        }
+    }
+
     /// What the settings ask of the queue.
     #[must_use]
     pub fn rules(&self) -> Rules {
@@ -185,6 +363,14 @@ fn parse_origin(text: &str) -> Result<String, String> {
     Ok(text.to_ascii_lowercase())
 }
 
+/// A network, or one address.
+fn parse_network(text: &str) -> Result<IpNet, String> {
+    let text = text.trim();
+    text.parse::<IpNet>()
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+        .map_err(|_| "give an address such as 10.0.0.7, or a network such as 10.0.0.0/8".to_owned())
+}
+
 fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text
         .parse()
@@ -234,6 +420,57 @@ mod tests {
                 "{bad} was taken"
             );
         }
+    }
+
+    #[test]
+    fn settings_that_contradict_each_other_are_refused_with_what_would_be_right() {
+        let check = |arguments: &[&str]| {
+            Config::parse_from([&["edge-server"][..], arguments].concat()).check()
+        };
+        assert_eq!(check(&[]), Ok(()));
+        let error = check(&["--max-clients", "5000"]).unwrap_err().to_string();
+        assert!(error.contains("--max-connections 5000"), "{error}");
+        assert!(check(&["--max-batch", "8", "--queue", "4"]).is_err());
+        assert!(check(&["--log", "a=b=c"]).is_err());
+    }
+
+    #[test]
+    fn check_is_a_command_with_the_servers_flags() {
+        let cli = Cli::parse_from(["edge-server", "check", "--models", "elsewhere"]);
+        let Some(Command::Check(config)) = cli.command else {
+            panic!("{cli:?}")
+        };
+        assert_eq!(config.models, PathBuf::from("elsewhere"));
+        let cli = Cli::parse_from(["edge-server", "--models", "elsewhere"]);
+        assert!(cli.command.is_none());
+        assert_eq!(cli.config.models, PathBuf::from("elsewhere"));
+    }
+
+    #[test]
+    fn proxies_are_addresses_and_networks() {
+        let config = Config::parse_from(["edge-server", "--proxy", "10.1.0.0/16,192.0.2.1"]);
+        for (address, known) in [
+            ("10.1.2.3", true),
+            ("::ffff:10.1.2.3", true),
+            ("192.0.2.1", true),
+            ("192.0.2.2", false),
+            ("::1", false),
+        ] {
+            assert_eq!(
+                config.is_proxy(address.parse().unwrap()),
+                known,
+                "{address}"
+            );
+        }
+        assert!(Config::try_parse_from(["edge-server", "--proxy", "everybody"]).is_err());
+    }
+
+    #[test]
+    fn a_token_is_not_shown() {
+        let error = Config::try_parse_from(["edge-server", "--token", "short"]);
+        assert!(error.is_err());
+        let config = Config::parse_from(["edge-server", "--token", "a-secret-of-some-length"]);
+        assert!(!format!("{config:?}").contains("secret"));
     }
 
     #[test]

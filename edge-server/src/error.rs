@@ -3,12 +3,14 @@
 
 use axum::Json;
 use axum::http::StatusCode;
-use axum::http::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER};
+use axum::http::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
 use feature_codec::DecodeError;
 use wire::{ErrorCode, ErrorMessage, FrameError, MAX_TOP_K, MessageError, SUBPROTOCOL};
 
 use crate::engine::QueueError;
+use crate::guests::TooMuch;
+use crate::oip;
 use crate::picture::PictureError;
 
 /// A refusal or a failure.
@@ -17,6 +19,12 @@ pub enum Refusal {
     /// A page that may not use this server.
     #[error("pages of the origin `{0}` may not use this server")]
     Origin(String),
+    /// No token, or none that is known.
+    #[error("this server computes only for those who show a token that it knows")]
+    Unauthorized,
+    /// The address or the server has more connections, frames or bytes than allowed.
+    #[error(transparent)]
+    TooMuch(#[from] TooMuch),
     /// A WebSocket of another protocol, or of none.
     #[error("the client does not speak the WebSocket subprotocol {SUBPROTOCOL}")]
     Subprotocol,
@@ -101,6 +109,12 @@ pub enum Refusal {
     /// A body that did not arrive.
     #[error("the body did not arrive: {0}")]
     Body(String),
+    /// A request of the Open Inference Protocol whose body is none.
+    #[error(transparent)]
+    InferMessage(#[from] oip::message::MessageError),
+    /// A request of the Open Inference Protocol for something else than is offered.
+    #[error("the request does not fit the model: {0}")]
+    Infer(String),
     /// A query that does not parse.
     #[error("the query of the address is not readable: {0}")]
     Query(String),
@@ -125,6 +139,9 @@ impl Refusal {
             Self::Origin(_) | Self::Subprotocol | Self::NoWebSocket(_) | Self::OutOfTurn(_) => {
                 ErrorCode::UnexpectedMessage
             }
+            Self::Unauthorized => ErrorCode::Unauthorized,
+            Self::TooMuch(TooMuch::Frames(_) | TooMuch::Bytes(_)) => ErrorCode::TooFast,
+            Self::TooMuch(_) => ErrorCode::Overloaded,
             Self::HelloTimeout(_) => ErrorCode::HelloTimeout,
             Self::IdleTimeout(_) => ErrorCode::IdleTimeout,
             Self::Model(_) => ErrorCode::UnknownModel,
@@ -141,9 +158,13 @@ impl Refusal {
             Self::Queue(QueueError::Expired(_)) => ErrorCode::Expired,
             Self::Queue(QueueError::Closed) => ErrorCode::ShuttingDown,
             Self::Picture(_) => ErrorCode::BadPicture,
-            Self::Broken(_) | Self::Query(_) | Self::NotFound | Self::Method | Self::Body(_) => {
-                ErrorCode::BadMessage
-            }
+            Self::Broken(_)
+            | Self::Query(_)
+            | Self::Infer(_)
+            | Self::InferMessage(_)
+            | Self::NotFound
+            | Self::Method
+            | Self::Body(_) => ErrorCode::BadMessage,
             Self::Queue(QueueError::Failed(_)) | Self::Internal(_) => ErrorCode::Internal,
         }
     }
@@ -157,6 +178,10 @@ impl Refusal {
                     "open the server's own page, or start the server with --allow-origin {origin}"
                 )
             }
+            Self::Unauthorized => "send the header Authorization: Bearer <token>, or with a \
+                WebSocket the subprotocol bearer.<token> beside the protocol's own"
+                .to_owned(),
+            Self::TooMuch(_) => "close connections that are not needed, or send less".to_owned(),
             Self::Subprotocol => format!("connect with the subprotocol {SUBPROTOCOL}"),
             Self::NoWebSocket(_) => "connect with a WebSocket client".to_owned(),
             Self::TooManyClients(_) | Self::Queue(QueueError::Full(_) | QueueError::Expired(_)) => {
@@ -205,6 +230,9 @@ impl Refusal {
             }
             Self::BodyTooLarge(limit) => format!("send at most {limit} bytes"),
             Self::Body(_) => "send the whole body within half a minute".to_owned(),
+            Self::Infer(_) | Self::InferMessage(_) => {
+                "ask GET /v2/models/<name> for names, types and shapes".to_owned()
+            }
             Self::Query(_) => {
                 format!("known here: model=<name>, top_k=<1 to {MAX_TOP_K}>")
             }
@@ -218,6 +246,9 @@ impl Refusal {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Origin(_) => StatusCode::FORBIDDEN,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::TooMuch(TooMuch::Connections(_)) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooMuch(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::NoWebSocket(_) => StatusCode::UPGRADE_REQUIRED,
             Self::Model(_) | Self::NotFound => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
@@ -270,7 +301,10 @@ impl IntoResponse for Refusal {
             tracing::error!(error = %self, "request failed");
         }
         let headers: &[(HeaderName, HeaderValue)] = match status {
-            StatusCode::SERVICE_UNAVAILABLE => &[(RETRY_AFTER, HeaderValue::from_static("1"))],
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                &[(RETRY_AFTER, HeaderValue::from_static("1"))]
+            }
+            StatusCode::UNAUTHORIZED => &[(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))],
             StatusCode::METHOD_NOT_ALLOWED => {
                 &[(ALLOW, HeaderValue::from_static("GET, HEAD, POST"))]
             }
@@ -278,6 +312,8 @@ impl IntoResponse for Refusal {
         };
         let mut response = (status, Json(self.message(None))).into_response();
         response.headers_mut().extend(headers.iter().cloned());
+        // For whoever counts refusals.
+        response.extensions_mut().insert(self.code());
         response
     }
 }

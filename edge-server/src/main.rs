@@ -9,24 +9,75 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use edge_server::app::App;
 use edge_server::catalogue::Catalogue;
-use edge_server::config::Config;
+use edge_server::config::{Cli, Command, Config, LogFormat};
 use edge_server::engine::{Inference, Networks};
+use edge_server::metrics::{self, Metrics};
 use edge_server::page::Page;
 use edge_server::server;
+use edge_server::tls::{self, Tls};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let config = Config::parse();
-    let filter = EnvFilter::try_new(&config.log)
-        .with_context(|| format!("--log {} is no filter", config.log))?;
-    tracing_subscriber::fmt()
+    let cli = Cli::parse();
+    match cli.command {
+        None => run(cli.config).await,
+        Some(Command::Check(config)) => check(*config),
+    }
+}
+
+/// Everything that can fail before a server serves, but for its port.
+fn check(config: Config) -> Result<()> {
+    prepare(&config)?;
+    certificate(&config)?;
+    let page = Page::new(config.web_dir.as_deref()).context("--web-dir cannot be served")?;
+    let (inference, app) = start(config, page)?;
+    tracing::info!("settings, certificates and models are right, and every model runs");
+    drop(app);
+    inference.join();
+    Ok(())
+}
+
+/// Checks the settings and begins to log.
+fn prepare(config: &Config) -> Result<()> {
+    config.check()?;
+    let filter = EnvFilter::try_new(&config.log)?;
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .init();
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+    match config.log_format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+    Ok(())
+}
 
+/// The certificate, where https is wanted.
+fn certificate(config: &Config) -> Result<Option<Arc<Tls>>> {
+    if let (Some(certificate), Some(key)) = (&config.tls_cert, &config.tls_key) {
+        let tls = Tls::from_files(certificate, key);
+        return Ok(Some(
+            tls.context("--tls-cert and --tls-key cannot be used")?,
+        ));
+    }
+    if !config.self_signed {
+        return Ok(None);
+    }
+    let address = tls::outward_address(config.listen);
+    let names = vec!["localhost".to_owned(), address.to_string()];
+    let (tls, digest) = Tls::self_signed(names)?;
+    tracing::info!(
+        sha256 = digest,
+        "self-signed certificate: browsers will warn of it"
+    );
+    Ok(Some(tls))
+}
+
+async fn run(config: Config) -> Result<()> {
+    prepare(&config)?;
+    let certificate = certificate(&config)?;
     let page = Page::new(config.web_dir.as_deref()).context("--web-dir cannot be served")?;
     // First the cheap things that can fail, then the models.
     let listener = TcpListener::bind(config.listen).await.with_context(|| {
@@ -35,11 +86,47 @@ async fn main() -> Result<()> {
             config.listen
         )
     })?;
+    let metrics_listener = match config.metrics_listen {
+        Some(address) => Some(TcpListener::bind(address).await.with_context(|| {
+            format!("cannot listen on {address}: choose another address with --metrics-listen")
+        })?),
+        None => None,
+    };
     let started = Instant::now();
     let (inference, app) = start(config, page)?;
     tracing::info!(ms = started.elapsed().as_millis(), "models loaded and warm");
     let address = listener.local_addr()?;
-    tracing::info!("serving on http://{address}");
+    let scheme = if certificate.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    tracing::info!("serving on {scheme}://{address}");
+    if app.config.token.is_empty() && !address.ip().is_loopback() {
+        tracing::warn!("everybody who reaches {address} may have frames computed: see --token");
+    }
+    if app.config.self_signed {
+        let url = format!(
+            "https://{}:{}/",
+            tls::outward_address(address),
+            address.port()
+        );
+        eprintln!("\n{}\n{url}\n", tls::qr_code(&url));
+    }
+    if let Some(tls) = &certificate {
+        tokio::spawn(Arc::clone(tls).watch(app.stop.clone()));
+    }
+    tokio::spawn(app.metrics.clone().keep_up(app.stop.clone()));
+    if let Some(listener) = metrics_listener {
+        tracing::info!("metrics on http://{}/metrics", listener.local_addr()?);
+        let routes = metrics::router(Arc::clone(&app));
+        let stop = app.stop.clone().cancelled_owned();
+        tokio::spawn(
+            axum::serve(listener, routes)
+                .with_graceful_shutdown(stop)
+                .into_future(),
+        );
+    }
 
     let stop = app.stop.clone();
     tokio::spawn(async move {
@@ -54,7 +141,7 @@ async fn main() -> Result<()> {
             std::process::exit(130);
         }
     });
-    server::serve(listener, Arc::clone(&app))
+    server::serve(listener, certificate, Arc::clone(&app))
         .await
         .context("serving failed")?;
     // The inference thread ends with the last holder of its queue.
@@ -82,12 +169,13 @@ fn start(config: Config, page: Page) -> Result<(Inference, Arc<App>)> {
     }
     let catalogue = Arc::new(catalogue);
     let rules = config.rules();
+    let metrics = Metrics::new()?;
     let (for_engine, backend) = (Arc::clone(&catalogue), config.backend);
-    let (inference, queue) = Inference::start(rules, move || {
+    let (inference, queue) = Inference::start(rules, metrics.clone(), move || {
         let mut networks = Networks::load(&for_engine, backend)?;
         networks.warm_up()?;
         Ok(networks)
     })
     .with_context(|| format!("the backend `{}` did not come up", backend.name()))?;
-    Ok((inference, App::new(config, catalogue, queue, page)))
+    Ok((inference, App::new(config, catalogue, queue, page, metrics)))
 }

@@ -23,6 +23,7 @@ use edge_server::app::App;
 use edge_server::catalogue::{Catalogue, Model};
 use edge_server::config::{Backend, Config};
 use edge_server::engine::{CodecId, Engine, Inference, Input, Networks};
+use edge_server::metrics::Metrics;
 use edge_server::page::Page;
 use edge_server::picture::{self, Source};
 use edge_server::server::serve;
@@ -69,14 +70,21 @@ async fn every_codec_brings_the_label_that_the_picture_brings() {
     let config = Config::parse_from(["edge-server", "--models", models.to_str().unwrap()]);
     let catalogue = Arc::new(Catalogue::read(&models).unwrap());
     let for_engine = Arc::clone(&catalogue);
-    let (_, queue) = Inference::start(config.rules(), move || {
+    let metrics = Metrics::new().unwrap();
+    let (_, queue) = Inference::start(config.rules(), metrics.clone(), move || {
         Networks::load(&for_engine, Backend::Flex)
     })
     .unwrap();
-    let app = App::new(config, Arc::clone(&catalogue), queue, Page::Embedded);
+    let app = App::new(
+        config,
+        Arc::clone(&catalogue),
+        queue,
+        Page::Embedded,
+        metrics,
+    );
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let serving = tokio::spawn(serve(listener, Arc::clone(&app)));
+    let serving = tokio::spawn(serve(listener, None, Arc::clone(&app)));
     let manifest = catalogue.models()[0].manifest.clone();
     let folder = tempfile::tempdir().unwrap();
     let server = TestServer {
@@ -204,6 +212,12 @@ fn all_splits_and_pictures_share_a_batch() {
         planes: planes(model),
     };
     inputs.insert(1, picture);
+    let shape = model.manifest.variant.feature_shape(Split::Stage3);
+    inputs.push(Input::Feature {
+        model: 0,
+        split: Split::Stage3,
+        values: (0..shape.values()).map(|n| (n % 7) as f32).collect(),
+    });
     // The same codec once more, not beside its like.
     inputs.push(inputs[0].clone());
     let splits: std::collections::BTreeSet<_> = inputs.iter().map(Input::entry).collect();

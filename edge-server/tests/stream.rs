@@ -396,7 +396,7 @@ async fn the_newest_frame_of_a_client_is_answered_instead_of_its_older_one() {
 
 #[tokio::test]
 async fn a_frame_whose_turn_comes_too_late_is_refused() {
-    let server = TestServer::start(&["--max-age", "200"]).await;
+    let server = TestServer::start(&["--max-age", "600"]).await;
     let mut slow = server.device().await;
     let mut late = server.device().await;
     slow.send_frame(1, SLOW).await;

@@ -6,6 +6,7 @@ mod demo;
 mod package;
 mod page;
 mod process;
+mod servers;
 mod steps;
 mod suites;
 mod tools;
@@ -27,6 +28,12 @@ struct Arguments {
 enum Chore {
     /// Builds everything, starts the server and opens the page.
     Demo(demo::DemoOptions),
+    /// Runs every parser of strangers' bytes on changed examples (`aecnn-fuzz --help`).
+    Fuzz(servers::PassedOn),
+    /// Kills servers behind HAProxy under load (`aecnn-load replicas --help`).
+    Replicas(servers::PassedOn),
+    /// Besets a server with good and bad clients (`aecnn-load soak --help`).
+    Soak(servers::SoakOptions),
     /// Runs every check and every test; ends with how many passed and failed.
     Test(suites::TestOptions),
     /// Measures this project beside what people would use instead.
@@ -44,6 +51,9 @@ enum Chore {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().chore {
         Chore::Demo(options) => demo::run(&options),
+        Chore::Fuzz(options) => servers::fuzz(&options),
+        Chore::Replicas(options) => servers::replicas(&options),
+        Chore::Soak(options) => servers::soak(&options),
         Chore::Test(options) => suites::run(&options),
         Chore::Bench(options) => bench::run(&options),
         Chore::Wasm(options) => wasm::run(&options),

@@ -216,7 +216,7 @@ impl Client<'_> {
                 self.progress.failed.fetch_add(1, Ordering::Relaxed);
                 let sent = error.sequence.and_then(|sequence| self.forget(sequence));
                 if sent.is_some_and(|sent| self.counts(sent.due)) {
-                    self.account.refuse(&code_name(&error));
+                    self.account.refuse(error.code.name());
                 }
                 if error.fatal {
                     return Err(LinkError::Refused(error));
@@ -243,19 +243,10 @@ impl Client<'_> {
     }
 }
 
-/// The code as it stands in messages.
-#[must_use]
-pub fn code_name(error: &wire::ErrorMessage) -> String {
-    match serde_json::to_value(error.code) {
-        Ok(serde_json::Value::String(name)) => name,
-        _ => "unknown".to_owned(),
-    }
-}
-
 /// A reason to count by.
 fn kind(why: &LinkError) -> String {
     match why {
-        LinkError::Refused(error) => code_name(error),
+        LinkError::Refused(error) => error.code.name().to_owned(),
         LinkError::Closed { code, .. } => format!("closed {code}"),
         LinkError::Connect { .. } => "no connection".to_owned(),
         LinkError::Socket(_) => "broken".to_owned(),

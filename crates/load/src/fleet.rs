@@ -71,12 +71,12 @@ pub async fn drive(
     Ok(total)
 }
 
-/// Reads up to `most` pictures (JPEG, PNG, WebP) of a folder, in the order of their names.
+/// Reads up to `most` pictures (JPEG, PNG, WebP) of a folder, with and in the order of their names.
 ///
 /// # Errors
 ///
 /// When the folder or a picture cannot be read, or there is none.
-pub fn pictures(folder: &Path, most: usize) -> Result<Vec<RgbaImage>> {
+pub fn pictures(folder: &Path, most: usize) -> Result<Vec<(String, RgbaImage)>> {
     let mut files: Vec<_> = folder
         .read_dir()
         .with_context(|| format!("{} cannot be read", folder.display()))?
@@ -97,7 +97,12 @@ pub fn pictures(folder: &Path, most: usize) -> Result<Vec<RgbaImage>> {
     );
     files
         .iter()
-        .map(|path| read_picture(path).with_context(|| format!("{} is no picture", path.display())))
+        .map(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let picture =
+                read_picture(path).with_context(|| format!("{} is no picture", path.display()))?;
+            Ok((name.into_owned(), picture))
+        })
         .collect()
 }
 
@@ -111,7 +116,7 @@ fn read_picture(path: &Path) -> Result<RgbaImage> {
 /// # Errors
 ///
 /// When a picture cannot be encoded.
-pub async fn encode(device: &NativeDevice, pictures: &[RgbaImage]) -> Result<Reel> {
+pub async fn encode(device: &NativeDevice, pictures: &[(String, RgbaImage)]) -> Result<Reel> {
     let hello = device.hello(concat!("aecnn-load/", env!("CARGO_PKG_VERSION")));
     // The number is written anew when the session is open.
     let codec = CodecInfo {
@@ -122,7 +127,7 @@ pub async fn encode(device: &NativeDevice, pictures: &[RgbaImage]) -> Result<Ree
         rates: u8::MAX,
     };
     let mut frames = Vec::with_capacity(pictures.len());
-    for picture in pictures {
+    for (_, picture) in pictures {
         frames.push(device.encode(picture, &codec, 0, 0).await?);
     }
     Ok(Reel { hello, frames })

@@ -4,6 +4,9 @@
 // What it prints is what it is for.
 #![allow(clippy::print_stdout)]
 
+mod replicas;
+mod server;
+mod soak;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +25,7 @@ use load::client::{Progress, Reel};
 use load::device::{Choice, NativeDevice};
 use load::fleet::{self, Load};
 use load::link::Address;
+use wire::ClientMessage;
 
 /// Drives an edge server with many devices at a fixed arrival rate (an open loop: a slow answer
 /// delays no later frame, and what it delays is counted), and says what became of every frame.
@@ -40,6 +44,14 @@ enum Command {
     Bare(BareOptions),
     /// Starts a server and measures it with several numbers of clients, beside the bare network.
     Table(table::TableOptions),
+    /// Encodes pictures into files, for trying clients in other languages.
+    Encode(EncodeOptions),
+    /// Starts several servers behind HAProxy and kills one after the other under load; fails when a
+    /// frame is lost or a client waits too long.
+    Replicas(replicas::ReplicasOptions),
+    /// Starts a server and besets it with clients that come, go, stall, lie and crash; fails when a
+    /// frame is lost or memory grows.
+    Soak(soak::SoakOptions),
 }
 
 /// What is sent.
@@ -218,12 +230,26 @@ struct BareOptions {
     backend: Backend,
 }
 
+#[derive(Debug, Args)]
+struct EncodeOptions {
+    #[command(flatten)]
+    frames: Frames,
+
+    /// Where to: `<n>.frame` are the binary messages with codec number and sequence number 0,
+    /// `hello.json` has the first message of the session and the pictures' names.
+    #[arg(long, env = "AECNN_LOAD_OUT", value_name = "DIR")]
+    out: PathBuf,
+}
+
 #[tokio::main]
 async fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Run(options) => run(&options).await,
         Command::Bare(options) => bare(&options).await,
         Command::Table(options) => table::run(&options).await,
+        Command::Encode(options) => encode(&options).await,
+        Command::Replicas(options) => replicas::run(&options).await,
+        Command::Soak(options) => soak::run(&options).await,
     }
 }
 
@@ -276,6 +302,32 @@ async fn drive(address: &Address, reels: &[Arc<Reel>], load: Load) -> Result<Rep
     ticker.abort();
     bar.finish_and_clear();
     Ok(account?.report(load.clients, load.duration.as_secs_f64()))
+}
+
+async fn encode(options: &EncodeOptions) -> Result<()> {
+    let frames = &options.frames;
+    let pictures = fleet::pictures(&frames.pictures, frames.most)?;
+    let choice = Choice {
+        codec: frames.codec.first().cloned(),
+        rate: frames.rate,
+    };
+    let device = NativeDevice::load(&frames.model, &choice)?;
+    let reel = fleet::encode(&device, &pictures).await?;
+    std::fs::create_dir_all(&options.out)?;
+    for (index, frame) in reel.frames.iter().enumerate() {
+        std::fs::write(options.out.join(format!("{index}.frame")), frame)?;
+    }
+    let names: Vec<&String> = pictures.iter().map(|(name, _)| name).collect();
+    let hello = serde_json::json!({
+        "hello": ClientMessage::Hello(reel.hello.clone()),
+        "codec_name": device.codec(),
+        "pictures": names,
+    });
+    std::fs::write(
+        options.out.join("hello.json"),
+        serde_json::to_vec_pretty(&hello)?,
+    )?;
+    Ok(())
 }
 
 async fn bare(options: &BareOptions) -> Result<()> {

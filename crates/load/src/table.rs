@@ -1,8 +1,6 @@
 //! The load table: one server, several numbers of clients, and the bare network beside them.
 
-use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +14,7 @@ use load::fleet::Load;
 use load::link::Address;
 use serde::Serialize;
 
+use super::server::{Server, Settings};
 use super::{Frames, drive, seconds};
 
 /// Settings of the table.
@@ -96,9 +95,15 @@ pub(super) async fn run(options: &TableOptions) -> Result<()> {
     let reels = options.frames.reels().await?;
     let borrowed: Vec<&Reel> = reels.iter().map(Arc::as_ref).collect();
     let mut bare = Bare::new(&options.frames.catalogue()?, &borrowed, options.backend)?;
-    let server = Server::start(options)?;
+    let server = Server::start(&Settings {
+        program: options.server.as_deref(),
+        model: &options.frames.model,
+        listen: "127.0.0.1:0",
+        backend: options.backend,
+        flags: &["--max-batch", &options.batch.to_string(), "--queue", "1024"],
+    })?;
     let address = Address {
-        url: server.url.clone(),
+        url: server.url(),
         token: None,
     };
     let (duration, alone) = (seconds(options.seconds)?, seconds(options.bare_seconds)?);
@@ -138,60 +143,4 @@ pub(super) async fn run(options: &TableOptions) -> Result<()> {
             .with_context(|| format!("{} cannot be written", path.display()))?;
     }
     Ok(())
-}
-
-/// A server of our own; ends when dropped.
-struct Server {
-    process: Child,
-    url: String,
-}
-
-impl Server {
-    fn start(options: &TableOptions) -> Result<Self> {
-        let program = match &options.server {
-            Some(program) => program.clone(),
-            None => std::env::current_exe()?
-                .with_file_name(format!("edge-server{}", std::env::consts::EXE_SUFFIX)),
-        };
-        let models = options
-            .frames
-            .model
-            .parent()
-            .context("the model is in no folder")?;
-        let mut process = Command::new(&program)
-            .args(["--listen", "127.0.0.1:0", "--log", "edge_server=info,warn"])
-            .args(["--max-clients", "1024"])
-            .args(["--max-batch", &options.batch.to_string(), "--queue", "1024"])
-            .args(["--backend", options.backend.name()])
-            .arg("--models")
-            .arg(models)
-            .stderr(Stdio::piped())
-            .spawn()
-            .with_context(|| {
-                format!(
-                    "{} cannot be started; name the server with --server",
-                    program.display()
-                )
-            })?;
-        let log = process.stderr.take().context("the server has no log")?;
-        let mut lines = BufReader::new(log).lines();
-        let address = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .find_map(|line| Some(line.split_once("serving on http://")?.1.trim().to_owned()));
-        let server = Self {
-            process,
-            url: format!("ws://{}/v1/stream", address.unwrap_or_default()),
-        };
-        // Its log must be read on, or it would block.
-        std::thread::spawn(move || lines.map_while(Result::ok).count());
-        Ok(server)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }

@@ -92,6 +92,34 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// The code as it stands in messages.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BadMessage => "bad_message",
+            Self::UnexpectedMessage => "unexpected_message",
+            Self::HelloTimeout => "hello_timeout",
+            Self::IdleTimeout => "idle_timeout",
+            Self::UnknownModel => "unknown_model",
+            Self::UnknownCodec => "unknown_codec",
+            Self::UnknownRate => "unknown_rate",
+            Self::WrongSplit => "wrong_split",
+            Self::BadFrame => "bad_frame",
+            Self::BadPayload => "bad_payload",
+            Self::TooLarge => "too_large",
+            Self::TooManyInFlight => "too_many_in_flight",
+            Self::TooFast => "too_fast",
+            Self::Overloaded => "overloaded",
+            Self::Superseded => "superseded",
+            Self::Expired => "expired",
+            Self::Unauthorized => "unauthorized",
+            Self::BadPicture => "bad_picture",
+            Self::ShuttingDown => "shutting_down",
+            Self::Internal => "internal",
+            Self::Unknown => "unknown",
+        }
+    }
+
     /// Whether the session ends with it. The others cost a frame, not the session.
     #[must_use]
     pub fn is_fatal(self) -> bool {

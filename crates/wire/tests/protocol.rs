@@ -183,6 +183,7 @@ fn the_table_of_errors_is_whole_and_right() {
             value(&format!("\"{name}\"")),
             serde_json::to_value(code).unwrap()
         );
+        assert_eq!(code.name(), name);
         let right = match code {
             ErrorCode::Unauthorized => "HTTP only".to_owned(),
             code if code.is_fatal() => code.close_code().to_string(),

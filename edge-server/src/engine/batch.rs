@@ -68,8 +68,9 @@ impl Waiting {
             if entry.reply.is_closed() {
                 continue;
             }
-            if now.saturating_duration_since(entry.ticket.admitted()) > max_age {
-                entry.refuse(QueueError::Expired(max_age));
+            let patience = entry.ticket.max_age(max_age);
+            if now.saturating_duration_since(entry.ticket.admitted()) > patience {
+                entry.refuse(QueueError::Expired(patience));
                 continue;
             }
             let fits = batch
@@ -130,7 +131,7 @@ mod tests {
             .iter()
             .map(|entry| match &entry.input {
                 Input::Latent { symbols, .. } => symbols[0],
-                Input::Picture { .. } => -1,
+                Input::Feature { .. } | Input::Picture { .. } => -1,
             })
             .collect()
     }
@@ -214,6 +215,18 @@ mod tests {
         waiting.push(old);
         assert!(waiting.take(8, age, late).is_empty() && waiting.is_empty());
         assert_eq!(reply.try_recv().unwrap(), Err(QueueError::Expired(age)));
+        let (hasty, mut reply) = entry(0, Split::Stem, 1, Ticket::unlimited(None, 0));
+        let patience = Duration::from_millis(20);
+        let late = hasty.ticket.admitted() + Duration::from_millis(21);
+        waiting.push(Entry {
+            ticket: hasty.ticket.within(patience),
+            ..hasty
+        });
+        assert!(waiting.take(8, age, late).is_empty());
+        assert_eq!(
+            reply.try_recv().unwrap(),
+            Err(QueueError::Expired(patience))
+        );
         let (punctual, _reply) = entry(0, Split::Stem, 2, Ticket::unlimited(None, 0));
         let in_time = punctual.ticket.admitted() + age;
         waiting.push(punctual);

@@ -39,6 +39,15 @@ pub enum Input {
         /// Channel-major symbols of the first channels; how many follows from the length.
         symbols: Vec<Symbol>,
     },
+    /// A feature as it is, not compressed.
+    Feature {
+        /// Index of the model in the catalogue.
+        model: usize,
+        /// Where the network is cut.
+        split: Split,
+        /// The feature's values, of the shape that the model's variant has at this split.
+        values: Vec<f32>,
+    },
     /// A whole picture: the network's input, 3 planes of 224x224.
     Picture {
         /// Index of the model in the catalogue.
@@ -54,7 +63,7 @@ impl Input {
     pub fn model(&self) -> usize {
         match self {
             Self::Latent { codec, .. } => codec.model,
-            Self::Picture { model, .. } => *model,
+            Self::Feature { model, .. } | Self::Picture { model, .. } => *model,
         }
     }
 
@@ -63,7 +72,7 @@ impl Input {
     #[must_use]
     pub fn entry(&self) -> Option<Split> {
         match self {
-            Self::Latent { split, .. } => Some(*split),
+            Self::Latent { split, .. } | Self::Feature { split, .. } => Some(*split),
             Self::Picture { .. } => None,
         }
     }

@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use aecnn::Split;
 use aecnn::codec::{CodecFile, Decoder, dequantise};
 use aecnn::preprocess::INPUT;
 use aecnn::resnet::{ResNet50, Tail};
 use aecnn::weights::Weights;
+use aecnn::{Split, Variant};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::{CodecId, Engine, EngineError, Input, Output};
@@ -21,6 +21,7 @@ pub struct Networks {
 
 /// One model. The tails share the network's weights.
 struct Network {
+    variant: Variant,
     whole: ResNet50,
     tails: [Tail; Split::ALL.len()],
     codecs: Vec<Restorer>,
@@ -80,6 +81,7 @@ impl Networks {
                     })
                     .collect::<Result<_, EngineError>>()?;
                 Ok(Network {
+                    variant: model.manifest.variant,
                     whole,
                     tails,
                     codecs,
@@ -110,54 +112,63 @@ impl Networks {
             .ok_or(EngineError::Unknown)
     }
 
-    /// Latents to features, in the inputs' order. Neighbours of one codec are restored together,
-    /// whatever their rates.
-    fn restore(&self, inputs: &[&Input]) -> Result<Tensor<4>, EngineError> {
-        let latents: Vec<_> = inputs
-            .iter()
-            .map(|input| match input {
-                Input::Latent {
-                    codec,
-                    rate,
-                    symbols,
-                    ..
-                } => Ok((*codec, *rate, symbols)),
-                Input::Picture { .. } => Err(EngineError::Unknown),
-            })
-            .collect::<Result<_, _>>()?;
+    /// Latents and features to features, in the inputs' order. Neighbours of one codec are
+    /// restored together, whatever their rates.
+    fn restore(&self, network: &Network, inputs: &[&Input]) -> Result<Tensor<4>, EngineError> {
         let mut features = Vec::new();
-        for group in latents.chunk_by(|a, b| a.0 == b.0) {
-            let restorer = self.restorer(group[0].0)?;
-            let [channels, rows, columns] = restorer.file.latent_shape();
-            let mut values = Vec::with_capacity(group.len() * restorer.decoder.latent_values());
-            let mut steps = Vec::with_capacity(group.len());
-            for (_, rate, symbols) in group {
-                let rate = restorer.file.rates.get(*rate).ok_or(EngineError::Unknown)?;
-                values.extend(dequantise(symbols, rate, rows * columns, channels));
-                steps.push(rate.step);
-            }
-            features.push(restorer.decoder.restore(values, steps, &self.device));
+        for group in inputs.chunk_by(|a, b| codec_of(a) == codec_of(b)) {
+            features.push(match codec_of(group[0]) {
+                Some(codec) => self.decode(codec, group)?,
+                None => self.stack(network, group)?,
+            });
         }
         Ok(joined(features))
     }
 
-    /// Pictures to the network's input `[n, 3, 224, 224]`.
-    fn stack(&self, inputs: &[&Input]) -> Result<Tensor<4>, EngineError> {
-        let size = 3 * INPUT * INPUT;
-        let mut values: Vec<f32> = Vec::with_capacity(inputs.len() * size);
+    /// Latents of one codec to features.
+    fn decode(&self, codec: CodecId, inputs: &[&Input]) -> Result<Tensor<4>, EngineError> {
+        let restorer = self.restorer(codec)?;
+        let [channels, rows, columns] = restorer.file.latent_shape();
+        let mut values = Vec::with_capacity(inputs.len() * restorer.decoder.latent_values());
+        let mut steps = Vec::with_capacity(inputs.len());
         for input in inputs {
-            match input {
-                Input::Picture { planes, .. } if planes.len() == size => values.extend(planes),
-                Input::Picture { planes, .. } => {
-                    return Err(EngineError::Shape {
-                        expected: size,
-                        got: planes.len(),
-                    });
-                }
-                Input::Latent { .. } => return Err(EngineError::Unknown),
-            }
+            let Input::Latent { rate, symbols, .. } = input else {
+                return Err(EngineError::Unknown);
+            };
+            let rate = restorer.file.rates.get(*rate).ok_or(EngineError::Unknown)?;
+            values.extend(dequantise(symbols, rate, rows * columns, channels));
+            steps.push(rate.step);
         }
-        let data = TensorData::new(values, [inputs.len(), 3, INPUT, INPUT]);
+        Ok(restorer.decoder.restore(values, steps, &self.device))
+    }
+
+    /// Pictures to the network's input `[n, 3, 224, 224]`, or features of one split to `[n,
+    /// channels, height, width]`.
+    fn stack(&self, network: &Network, inputs: &[&Input]) -> Result<Tensor<4>, EngineError> {
+        let shape = match inputs.first().and_then(|input| input.entry()) {
+            None => [3, INPUT, INPUT],
+            Some(split) => {
+                let shape = network.variant.feature_shape(split);
+                [shape.channels, shape.height, shape.width]
+            }
+        };
+        let size = shape.iter().product();
+        let mut all: Vec<f32> = Vec::with_capacity(inputs.len() * size);
+        for input in inputs {
+            let (Input::Picture { planes: values, .. } | Input::Feature { values, .. }) = input
+            else {
+                return Err(EngineError::Unknown);
+            };
+            if values.len() != size {
+                return Err(EngineError::Shape {
+                    expected: size,
+                    got: values.len(),
+                });
+            }
+            all.extend(values);
+        }
+        let [channels, height, width] = shape;
+        let data = TensorData::new(all, [inputs.len(), channels, height, width]);
         Ok(Tensor::from_data(data, &self.device))
     }
 
@@ -185,8 +196,8 @@ impl Engine for Networks {
         let features = sorted
             .chunk_by(|a, b| a.entry() == b.entry())
             .map(|group| match group[0].entry() {
-                entry @ Some(_) => Ok((entry, self.restore(group)?)),
-                None => Ok((None, self.stack(group)?)),
+                entry @ Some(_) => Ok((entry, self.restore(network, group)?)),
+                None => Ok((None, self.stack(network, group)?)),
             })
             .collect::<Result<Vec<_>, EngineError>>()?;
         self.settle()?;
@@ -221,7 +232,7 @@ impl Engine for Networks {
 fn codec_of(input: &Input) -> Option<CodecId> {
     match input {
         Input::Latent { codec, .. } => Some(*codec),
-        Input::Picture { .. } => None,
+        Input::Feature { .. } | Input::Picture { .. } => None,
     }
 }
 

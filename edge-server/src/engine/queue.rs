@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::batch::{Entry, Waiting};
 use super::{Engine, EngineError, Input};
+use crate::metrics::Metrics;
 
 /// What an entry gave.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,9 +70,26 @@ pub struct Ticket {
     client: Option<u64>,
     order: u64,
     admitted: Instant,
+    patience: Option<Duration>,
 }
 
 impl Ticket {
+    /// The same place, of a client that waits no longer than this.
+    #[must_use]
+    pub fn within(self, patience: Duration) -> Self {
+        Self {
+            patience: Some(patience),
+            ..self
+        }
+    }
+
+    /// How old the entry may be when its turn comes, where the server allows `max_age`.
+    #[must_use]
+    pub fn max_age(&self, max_age: Duration) -> Duration {
+        self.patience
+            .map_or(max_age, |patience| patience.min(max_age))
+    }
+
     /// The client whose stream of frames this entry is of, where it is of one.
     #[must_use]
     pub fn client(&self) -> Option<u64> {
@@ -97,6 +115,7 @@ impl Ticket {
             client,
             order,
             admitted: Instant::now(),
+            patience: None,
         }
     }
 }
@@ -179,6 +198,7 @@ impl Queue {
             client,
             order: self.shared.admitted.fetch_add(1, Ordering::Relaxed),
             admitted: Instant::now(),
+            patience: None,
         })
     }
 
@@ -255,6 +275,7 @@ impl Inference {
     /// When the engine cannot be built.
     pub fn start<E: Engine>(
         rules: Rules,
+        metrics: Metrics,
         build: impl FnOnce() -> Result<E, EngineError> + Send + 'static,
     ) -> Result<(Self, Queue), StartError> {
         let (ready, built) = mpsc::channel();
@@ -280,7 +301,7 @@ impl Inference {
                 // Nobody waits any more only if the program is ending.
                 if ready.send(Ok(())).is_ok() {
                     while let Some(batch) = for_thread.next() {
-                        compute(&mut engine, batch, &for_thread.healthy);
+                        compute(&mut engine, batch, &for_thread.healthy, &metrics);
                     }
                 }
             })?;
@@ -305,7 +326,7 @@ impl Inference {
 
 /// Computes a batch and answers its entries. Should a batch fail, its entries are tried one by
 /// one, so that what one client sent cannot cost another client its answer.
-fn compute(engine: &mut impl Engine, batch: Vec<Entry>, healthy: &AtomicBool) {
+fn compute(engine: &mut impl Engine, batch: Vec<Entry>, healthy: &AtomicBool, metrics: &Metrics) {
     let started = Instant::now();
     let inputs: Vec<&Input> = batch.iter().map(|entry| &entry.input).collect();
     let result = catch_unwind(AssertUnwindSafe(|| engine.run(&inputs)));
@@ -323,6 +344,7 @@ fn compute(engine: &mut impl Engine, batch: Vec<Entry>, healthy: &AtomicBool) {
     match result {
         Ok(output) => {
             healthy.store(true, Ordering::Relaxed);
+            metrics.batch(size, output.restore, output.tail);
             for (entry, logits) in batch.into_iter().zip(output.logits) {
                 let finished = Finished {
                     logits,
@@ -337,6 +359,7 @@ fn compute(engine: &mut impl Engine, batch: Vec<Entry>, healthy: &AtomicBool) {
         }
         Err(message) if size == 1 => {
             healthy.store(false, Ordering::Relaxed);
+            metrics.batch_failed();
             tracing::error!(%message, "inference failed");
             for entry in batch {
                 let _ = entry.reply.send(Err(QueueError::Failed(message.clone())));
@@ -345,7 +368,7 @@ fn compute(engine: &mut impl Engine, batch: Vec<Entry>, healthy: &AtomicBool) {
         Err(message) => {
             tracing::warn!(%message, size, "a batch failed; computing its entries one by one");
             for entry in batch {
-                compute(engine, vec![entry], healthy);
+                compute(engine, vec![entry], healthy, metrics);
             }
         }
     }
@@ -384,7 +407,7 @@ mod tests {
                         14.0 => Err(EngineError::Device("fourteen".to_owned())),
                         _ => Ok(planes.clone()),
                     },
-                    Input::Latent { .. } => Err(EngineError::Unknown),
+                    Input::Latent { .. } | Input::Feature { .. } => Err(EngineError::Unknown),
                 })
                 .collect::<Result<_, _>>()?;
             Ok(Output {
@@ -416,13 +439,14 @@ mod tests {
         let sizes = Arc::new(Mutex::new(Vec::new()));
         let (open, gate) = mpsc::channel();
         let fake_sizes = Arc::clone(&sizes);
-        let (inference, queue) = Inference::start(rules(depth), move || {
-            Ok(Fake {
-                sizes: fake_sizes,
-                gate,
+        let (inference, queue) =
+            Inference::start(rules(depth), Metrics::new().unwrap(), move || {
+                Ok(Fake {
+                    sizes: fake_sizes,
+                    gate,
+                })
             })
-        })
-        .unwrap();
+            .unwrap();
         (inference, queue, open, sizes)
     }
 
@@ -545,12 +569,15 @@ mod tests {
 
     #[test]
     fn an_engine_that_cannot_be_built_is_reported() {
-        let failed = Inference::start::<Fake>(rules(1), || Err(EngineError::Unknown));
+        let failed = Inference::start::<Fake>(rules(1), Metrics::new().unwrap(), || {
+            Err(EngineError::Unknown)
+        });
         assert!(matches!(
             failed,
             Err(StartError::Engine(EngineError::Unknown))
         ));
-        let panicked = Inference::start::<Fake>(rules(1), || panic!("no driver"));
+        let panicked =
+            Inference::start::<Fake>(rules(1), Metrics::new().unwrap(), || panic!("no driver"));
         assert!(matches!(panicked, Err(StartError::Panicked)));
     }
 }

@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::catalogue::Catalogue;
 use crate::engine::{CodecId, Input, Ticket};
 use crate::error::Refusal;
+use crate::metrics::Kind;
 use crate::picture::{self, Prepared, Source};
 
 /// A frame of which everything but the payload's content was checked.
@@ -24,14 +25,14 @@ pub(super) struct Checked {
     /// Its number.
     pub(super) sequence: u32,
     capture_time_us: u64,
-    kind: Kind,
+    kind: Content,
     payload: Bytes,
     arrived: Instant,
 }
 
 /// What the payload is.
 #[derive(Debug, Clone, Copy)]
-enum Kind {
+enum Content {
     Feature {
         codec: CodecId,
         split: Split,
@@ -55,7 +56,7 @@ pub(super) fn check(
             (header.sequence, header.capture_time_us, kind)
         }
         Upload::Picture(PictureFrame { header, .. }) => {
-            let kind = Kind::Picture(header.format);
+            let kind = Content::Picture(header.format);
             (header.sequence, header.capture_time_us, kind)
         }
     };
@@ -73,7 +74,7 @@ fn feature(
     catalogue: &Catalogue,
     agreement: Agreement,
     header: &FrameHeader,
-) -> Result<Kind, Refusal> {
+) -> Result<Content, Refusal> {
     let id = CodecId {
         model: agreement.model,
         codec: usize::from(header.codec),
@@ -100,7 +101,7 @@ fn feature(
             most: rate.channels(),
         });
     }
-    Ok(Kind::Feature {
+    Ok(Content::Feature {
         codec: id,
         split: codec.split,
         rate: usize::from(header.rate),
@@ -124,14 +125,14 @@ pub(super) async fn finish(
     } = frame;
     let payload_bytes = u32::try_from(payload.len()).unwrap_or(u32::MAX);
     let prepared = match kind {
-        Kind::Feature { .. } => {
+        Content::Feature { .. } => {
             // Short, but not so short that other clients' sockets should wait for it.
             let catalogue = Arc::clone(&app.catalogue);
             tokio::task::spawn_blocking(move || decode(&catalogue, kind, &payload))
                 .await
                 .map_err(|error| Refusal::Internal(error.to_string()))??
         }
-        Kind::Picture(format) => {
+        Content::Picture(format) => {
             picture::prepare(&app, agreement.model, payload, Source::Seen(format)).await?
         }
     };
@@ -147,6 +148,16 @@ pub(super) async fn finish(
         preprocess: prepared.preprocess,
     };
     let answer = answer(model, &finished, agreement.top_k, &clock)?;
+    app.metrics.answered(Kind::Frame, &clock, &finished);
+    tracing::debug!(
+        decode_us = answer.timings.decode_us,
+        queue_us = answer.timings.queue_us,
+        restore_us = answer.timings.restore_us,
+        tail_us = answer.timings.tail_us,
+        total_us = answer.timings.total_us,
+        batch = answer.batch,
+        "answered"
+    );
     Ok(FrameResult {
         sequence,
         capture_time_us,
@@ -158,9 +169,9 @@ pub(super) async fn finish(
 }
 
 /// Entropy decoding: a feature's bytes to symbols, with the tables of the frame's rate.
-fn decode(catalogue: &Catalogue, kind: Kind, payload: &[u8]) -> Result<Prepared, Refusal> {
+fn decode(catalogue: &Catalogue, kind: Content, payload: &[u8]) -> Result<Prepared, Refusal> {
     let gone = || Refusal::Internal("the frame's codec is gone".to_owned());
-    let Kind::Feature {
+    let Content::Feature {
         codec,
         split,
         rate,

@@ -6,7 +6,6 @@
 mod frame;
 mod hello;
 mod outbox;
-mod pace;
 mod session;
 mod upgrade;
 

@@ -12,14 +12,17 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, Sink, Stream, StreamExt};
 use tokio::time::{sleep_until, timeout};
 use tokio_tungstenite::tungstenite::Error as SocketError;
+use tracing::Instrument;
 use wire::{FrameResult, Limits, ServerMessage, Upload, close};
 
 use super::hello::{self, Agreement};
 use super::outbox::{Outbox, Stuck};
-use super::pace::Pace;
 use super::{frame, limits};
 use crate::app::App;
+use crate::bucket::Bucket;
 use crate::error::Refusal;
+use crate::guests::Visit;
+use crate::metrics::Kind;
 
 /// After the farewell, how long the client's part of it is waited for.
 const LINGER: Duration = Duration::from_millis(500);
@@ -75,7 +78,13 @@ enum Incoming {
 type Answer = (u32, Result<FrameResult, Refusal>);
 
 /// Runs a session over the two halves of a socket, and closes it.
-pub async fn run<W, R>(write: W, mut read: R, app: Arc<App>, session: u64) -> Ending
+pub async fn run<W, R>(
+    write: W,
+    mut read: R,
+    app: Arc<App>,
+    session: u64,
+    visit: Arc<Visit>,
+) -> Ending
 where
     W: Sink<Message> + Unpin,
     R: Stream<Item = Result<Message, axum::Error>> + Unpin,
@@ -83,7 +92,10 @@ where
     let mut outbox = Outbox::new(write, app.stop.clone());
     let limits = limits(&app.config);
     let ending = match open(&app, session, &limits, &mut outbox, &mut read).await {
-        Ok(agreement) => serve(&app, agreement, &limits, &mut outbox, &mut read).await,
+        Ok(agreement) => {
+            app.metrics.session();
+            serve(&app, &visit, agreement, &limits, &mut outbox, &mut read).await
+        }
         Err(ending) => ending,
     };
     match &ending {
@@ -95,6 +107,7 @@ where
                 .await;
         }
         Ending::Refused(refusal, sequence) => {
+            app.metrics.refused(refusal.code().name());
             let message = ServerMessage::Error(refusal.message(*sequence));
             let code = refusal.code().close_code();
             outbox
@@ -159,6 +172,7 @@ where
 /// Frames and their answers, until something ends it.
 async fn serve<W, R>(
     app: &Arc<App>,
+    visit: &Visit,
     agreement: Agreement,
     limits: &Limits,
     outbox: &mut Outbox<W>,
@@ -170,7 +184,12 @@ where
 {
     // Dropped with the session, which takes its frames out of the queue.
     let mut answers: FuturesUnordered<BoxFuture<'static, Answer>> = FuturesUnordered::new();
-    let mut pace = Pace::new(limits.max_frames_per_second, Instant::now());
+    let mut gate = Gate {
+        visit,
+        pace: Bucket::new(limits.max_frames_per_second.into(), Instant::now()),
+        most_waiting: limits.max_frames_in_flight,
+        most_per_second: limits.max_frames_per_second,
+    };
     let mut heard = tokio::time::Instant::now();
     let mut pinged = false;
     loop {
@@ -182,7 +201,9 @@ where
         let step = tokio::select! {
             biased;
             () = app.stop.cancelled() => Err(Ending::Stopping),
-            Some((sequence, answer)) = answers.next() => deliver(outbox, Some(sequence), answer).await,
+            Some((sequence, answer)) = answers.next() => {
+                deliver(app, outbox, Some(sequence), answer).await
+            }
             incoming = read.next() => {
                 heard = tokio::time::Instant::now();
                 pinged = false;
@@ -190,12 +211,12 @@ where
                     Ok(Incoming::Alive) => Ok(()),
                     Ok(Incoming::Binary(bytes)) => {
                         let waiting = answers.len();
-                        match accept(app, agreement, limits, &mut pace, waiting, &bytes) {
+                        match accept(app, agreement, limits, &mut gate, waiting, &bytes) {
                             Ok(answer) => {
                                 answers.push(answer);
                                 Ok(())
                             }
-                            Err((sequence, refusal)) => deliver(outbox, sequence, Err(refusal)).await,
+                            Err((sequence, refusal)) => deliver(app, outbox, sequence, Err(refusal)).await,
                         }
                     }
                     Ok(Incoming::Text(text)) => Err(unexpected(&text)),
@@ -217,39 +238,59 @@ where
     }
 }
 
+/// What a session's frames must pass.
+struct Gate<'a> {
+    visit: &'a Visit,
+    pace: Bucket,
+    most_waiting: u16,
+    most_per_second: u16,
+}
+
+impl Gate<'_> {
+    /// Whether one more message may come, when so many wait for their answers.
+    fn pass(&mut self, bytes: usize, waiting: usize, now: Instant) -> Result<(), Refusal> {
+        if waiting >= usize::from(self.most_waiting) {
+            return Err(Refusal::TooManyInFlight(self.most_waiting));
+        }
+        if !self.pace.has(1.0, now) {
+            return Err(Refusal::TooFast(self.most_per_second));
+        }
+        self.visit.receive(bytes, now)?;
+        self.pace.take(1.0);
+        Ok(())
+    }
+}
+
 /// Takes a frame in: everything that can be refused is refused here, before any work.
 fn accept(
     app: &Arc<App>,
     agreement: Agreement,
     limits: &Limits,
-    pace: &mut Pace,
+    gate: &mut Gate<'_>,
     waiting: usize,
     message: &Bytes,
 ) -> Result<BoxFuture<'static, Answer>, (Option<u32>, Refusal)> {
     let now = Instant::now();
+    app.metrics.received(Kind::Frame, message.len());
     let named = Upload::sequence_of(message);
     let refuse = |refusal| (named, refusal);
     let frame = frame::check(app, agreement, limits, message, now).map_err(refuse)?;
     let sequence = frame.sequence;
-    if !pace.allows(now) {
-        return Err(refuse(Refusal::TooFast(limits.max_frames_per_second)));
-    }
-    if waiting >= usize::from(limits.max_frames_in_flight) {
-        return Err(refuse(Refusal::TooManyInFlight(
-            limits.max_frames_in_flight,
-        )));
-    }
+    gate.pass(message.len(), waiting, now).map_err(refuse)?;
     let ticket = app
         .queue
         .admit(Some(agreement.session))
         .map_err(|error| refuse(error.into()))?;
     let app = Arc::clone(app);
-    let answer = frame::finish(app, agreement, frame, ticket);
+    // With the session's span around it, it tells a frame's way through the log.
+    let span = tracing::debug_span!("frame", sequence, bytes = message.len());
+    let answer = frame::finish(app, agreement, frame, ticket).instrument(span);
     Ok(answer.map(move |answer| (sequence, answer)).boxed())
 }
 
 /// Sends an answer, or what stands in its place.
 async fn deliver<W: Sink<Message> + Unpin>(
+    app: &App,
     outbox: &mut Outbox<W>,
     sequence: Option<u32>,
     answer: Result<FrameResult, Refusal>,
@@ -258,6 +299,7 @@ async fn deliver<W: Sink<Message> + Unpin>(
         Ok(result) => outbox.send(&ServerMessage::Result(result)).await?,
         Err(refusal) if refusal.is_fatal() => return Err(Ending::Refused(refusal, sequence)),
         Err(refusal) => {
+            app.metrics.refused(refusal.code().name());
             tracing::debug!(?sequence, %refusal, "frame refused");
             outbox
                 .send(&ServerMessage::Error(refusal.message(sequence)))

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
@@ -14,7 +15,9 @@ use wire::{MAX_SERVER_TEXT, SUBPROTOCOL};
 use super::{limits, run};
 use crate::app::App;
 use crate::error::Refusal;
+use crate::guests::Visit;
 use crate::http::origin;
+use crate::token;
 
 /// Read and write buffers of a socket, in bytes: frames are small and there may be many sockets.
 const BUFFER: usize = 16 << 10;
@@ -23,10 +26,14 @@ const BUFFER: usize = 16 << 10;
 /// the server speaks.
 pub async fn upgrade(
     State(app): State<Arc<App>>,
+    Extension(visit): Extension<Arc<Visit>>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Refusal> {
     origin::check(&headers, &app.config.allow_origin)?;
+    if !token::is_known(&headers, &app.config.token) {
+        return Err(Refusal::Unauthorized);
+    }
     let upgrade = upgrade.map_err(|rejection| Refusal::NoWebSocket(rejection.body_text()))?;
     let upgrade = upgrade.protocols([SUBPROTOCOL]);
     if upgrade.selected_protocol().is_none() {
@@ -52,7 +59,7 @@ pub async fn upgrade(
         .on_upgrade(move |socket| {
             async move {
                 let (write, read) = socket.split();
-                let ending = run(write, read, app, session).await;
+                let ending = run(write, read, app, session, visit).await;
                 tracing::info!(%ending, "session ended");
                 drop(place);
             }

@@ -25,6 +25,7 @@ use edge_server::app::App;
 use edge_server::catalogue::Catalogue;
 use edge_server::config::Config;
 use edge_server::engine::{Engine, EngineError, Inference, Input, Output};
+use edge_server::metrics::Metrics;
 use edge_server::page::Page;
 use edge_server::server::serve;
 use feature_codec::{Counts, Geometry, Symbol, Tables};
@@ -69,7 +70,7 @@ impl Engine for Fake {
             .iter()
             .map(|input| {
                 let class = match input {
-                    Input::Picture { .. } => 3,
+                    Input::Feature { .. } | Input::Picture { .. } => 3,
                     Input::Latent { symbols, .. } => match symbols[0] {
                         PANIC => panic!("asked to"),
                         SLOW => {
@@ -197,9 +198,10 @@ pub fn app(folder: &Path, flags: &[&str]) -> (Arc<App>, Manifest) {
     let arguments = ["edge-server", "--models", models.to_str().unwrap()];
     let config = Config::try_parse_from(arguments.iter().chain(flags)).unwrap();
     let catalogue = Arc::new(Catalogue::read(&config.models).unwrap());
-    let (_, queue) = Inference::start(config.rules(), || Ok(Fake)).unwrap();
+    let metrics = Metrics::new().unwrap();
+    let (_, queue) = Inference::start(config.rules(), metrics.clone(), || Ok(Fake)).unwrap();
     let page = Page::new(config.web_dir.as_deref()).unwrap();
-    (App::new(config, catalogue, queue, page), manifest)
+    (App::new(config, catalogue, queue, page, metrics), manifest)
 }
 
 /// A server on a free port.
@@ -217,7 +219,7 @@ impl TestServer {
         let (app, manifest) = app(folder.path(), flags);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let serving = tokio::spawn(serve(listener, Arc::clone(&app)));
+        let serving = tokio::spawn(serve(listener, None, Arc::clone(&app)));
         Self {
             address,
             app,
