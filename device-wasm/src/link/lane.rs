@@ -106,9 +106,9 @@ impl<T> Lane<T> {
     }
 
     fn lateness(&mut self) -> f64 {
-        let mut late = self.random.next() * self.settings.jitter_ms;
+        let mut late = self.random.unit() * self.settings.jitter_ms;
         // What is sent again can be lost again; a share below 1 ends it.
-        while self.random.next() < self.settings.loss {
+        while self.random.unit() < self.settings.loss {
             late += RESEND_MS.max(self.settings.rtt_ms);
         }
         late

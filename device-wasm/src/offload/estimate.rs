@@ -162,8 +162,8 @@ mod tests {
         let mut random = Random::new(5);
         let mut now = from;
         for _ in 0..frames {
-            let bytes = bytes * (0.9 + 0.2 * random.next());
-            let ms = rtt + bytes * 8.0 / kbps + 2.0 * random.next();
+            let bytes = bytes * (0.9 + 0.2 * random.unit());
+            let ms = rtt + bytes * 8.0 / kbps + 2.0 * random.unit();
             now += 50.0 + ms;
             estimate.observe(now, bytes, ms);
         }

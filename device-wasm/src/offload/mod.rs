@@ -293,7 +293,6 @@ impl Offload {
     }
 
     /// A way to try, and what that costs more.
-
     fn trial(&mut self, now: f64, decision: &Decision) -> Option<(Way, f64)> {
         let goal = self.goal?;
         if self.changes != self.link.changes() {

@@ -216,7 +216,7 @@ fn run(world: World, goal: Option<Goal>, fixed: Option<&Way>) -> Run {
     let (mut now, mut looked) = (0.0, 0.0);
     let index = |way: &Way| candidates.iter().position(|c| c.way == *way).unwrap();
     // Up to a tenth more or less.
-    let mut vary = |value: f64| value * (0.9 + 0.2 * random.next());
+    let mut vary = |value: f64| value * (0.9 + 0.2 * random.unit());
     while now < PHASE * LINKS.len() as f64 {
         if now >= PHASE * (phase + 1) as f64 {
             phase += 1;

@@ -1,6 +1,6 @@
 //! The comparison on Caltech-101, whose networks are trained for it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use serde::Deserialize;
@@ -8,36 +8,54 @@ use serde::Deserialize;
 use super::markdown::{dash, factor, percent, table, whole};
 use super::read::read_json;
 
-/// A method at a split after training.
+/// What `trainer train-aecnn` and `train-bottlenet` write with `--json`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Row {
-    method: String,
-    split: String,
-    /// What else was chosen; any JSON.
-    #[serde(default)]
-    setting: serde_json::Value,
-    bytes: Bytes,
-    ratio: Option<f64>,
+    entropy_coded: Measured,
+    uncompressed: Measured,
+    setting: Setting,
+}
+
+#[derive(Debug, Deserialize)]
+struct Measured {
+    name: String,
+    n: usize,
+    mean_bytes: f64,
+    p50_bytes: f64,
+    p95_bytes: f64,
+    ratio_to_whole_feature: Option<f64>,
     /// Shares, 0 to 1.
     top1: f64,
-    uncompressed_top1: f64,
-    n: usize,
-    /// The 95 % interval of `top1`: its ends, or half its width.
-    interval: Option<Interval>,
+    top1_interval: [f64; 2],
+    agreement: f64,
+    drop: f64,
+    drop_error: f64,
+}
+
+/// Of how it was trained, what tells the runs of a method apart.
+#[derive(Debug, Deserialize)]
+struct Setting {
+    split: String,
+    bits: u32,
+    method: Size,
+    #[serde(rename = "codec-features")]
+    features: Phase,
+    #[serde(rename = "codec-answers")]
+    answers: Phase,
+    #[serde(rename = "end-to-end")]
+    end_to_end: Option<Phase>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Bytes {
-    mean: f64,
-    p50: Option<f64>,
-    p95: Option<f64>,
+struct Size {
+    channels: usize,
+    pool: Option<usize>,
+    stride: Option<usize>,
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Interval {
-    Ends([f64; 2]),
-    Half(f64),
+struct Phase {
+    epochs: f64,
 }
 
 /// The rows of all files that are there, by split.
@@ -46,28 +64,21 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Row>> {
     for path in paths {
         // A list of results that are still to come is no mistake.
         if path.exists() {
-            rows.extend(read_file(path)?);
+            rows.push(read_json::<Row>(path)?);
         } else {
             eprintln!("left out: {} is not there", path.display());
         }
     }
-    rows.sort_by(|a, b| (order(&a.split), &a.method).cmp(&(order(&b.split), &b.method)));
+    rows.sort_by(|a, b| {
+        let key = |row: &Row| (order(&row.setting.split), row.entropy_coded.name.clone());
+        key(a).cmp(&key(b))
+    });
     Ok(rows)
 }
 
 /// Splits from the input to the output; `stem` is in front of `stage1`, and not by its letters.
-fn order(split: &str) -> (bool, &str) {
-    (split != "stem", split)
-}
-
-fn read_file(path: &Path) -> Result<Vec<Row>> {
-    // A file holds one row or a list of them. The shape first: errors then name the row's field, not
-    // that no shape fits.
-    if read_json::<serde_json::Value>(path)?.is_array() {
-        read_json(path)
-    } else {
-        Ok(vec![read_json(path)?])
-    }
+fn order(split: &str) -> (bool, String) {
+    (split != "stem", split.to_owned())
 }
 
 /// The table of `rows`.
@@ -75,30 +86,34 @@ pub(super) fn rows_table(rows: &[Row]) -> String {
     let cells: Vec<Vec<String>> = rows
         .iter()
         .map(|row| {
-            let optional = |bytes: Option<f64>| bytes.map_or_else(dash, whole);
-            let top1 = match &row.interval {
-                Some(Interval::Ends([low, high])) => format!(
-                    "{} ({} to {})",
-                    percent(row.top1),
-                    percent(*low),
-                    percent(*high)
-                ),
-                Some(Interval::Half(half)) => {
-                    format!("{} ± {}", percent(row.top1), percent(*half))
-                }
-                None => percent(row.top1),
-            };
+            let Row {
+                entropy_coded: coded,
+                uncompressed,
+                setting,
+            } = row;
+            let [low, high] = coded.top1_interval;
             vec![
-                row.split.replace("stage", "stage "),
-                row.method.clone(),
-                setting(&row.setting),
-                whole(row.bytes.mean),
-                optional(row.bytes.p50),
-                optional(row.bytes.p95),
-                row.ratio.map_or_else(dash, factor),
-                top1,
-                percent(row.uncompressed_top1 - row.top1),
-                row.n.to_string(),
+                setting.split.replace("stage", "stage "),
+                match coded.name.as_str() {
+                    "aecnn" => "AECNN, the paper's".to_owned(),
+                    "bottlenet++" => "BottleNet++".to_owned(),
+                    other => other.to_owned(),
+                },
+                setting.words(),
+                whole(coded.mean_bytes),
+                whole(coded.p50_bytes),
+                whole(coded.p95_bytes),
+                coded.ratio_to_whole_feature.map_or_else(dash, factor),
+                format!(
+                    "{} ({} to {})",
+                    percent(coded.top1),
+                    percent(low),
+                    percent(high)
+                ),
+                format!("{} ± {}", percent(coded.drop), percent(coded.drop_error)),
+                percent(coded.agreement),
+                percent(uncompressed.top1),
+                coded.n.to_string(),
             ]
         })
         .collect();
@@ -113,34 +128,49 @@ pub(super) fn rows_table(rows: &[Row]) -> String {
             "x whole feature",
             "top-1 %",
             "points lost",
+            "same answer %",
+            "uncompressed %",
             "pictures",
         ],
         &cells,
     )
 }
 
-/// Any JSON as a few words.
-fn setting(value: &serde_json::Value) -> String {
-    let text = match value {
-        serde_json::Value::Null => dash(),
-        serde_json::Value::String(text) => text.clone(),
-        serde_json::Value::Object(fields) => fields
-            .iter()
-            .map(|(name, value)| format!("{name} {}", setting(value)))
-            .collect::<Vec<_>>()
-            .join(", "),
-        other => other.to_string(),
-    };
-    text.replace('|', "/")
+impl Setting {
+    /// Such as `1024 channels, 6 bits, pool 7; 20 + 10 + 5 epochs`.
+    fn words(&self) -> String {
+        let Size {
+            channels,
+            pool,
+            stride,
+        } = self.method;
+        let mut words = format!("{channels} channels, {} bits", self.bits);
+        for (name, value) in [("pool", pool), ("stride", stride)] {
+            if let Some(value) = value.filter(|value| *value > 1) {
+                words += &format!(", {name} {value}");
+            }
+        }
+        let last = self.end_to_end.as_ref().map_or(0.0, |phase| phase.epochs);
+        words
+            + &format!(
+                "; {} + {} + {last} epochs",
+                self.features.epochs, self.answers.epochs
+            )
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const ROW: &str = r#"{"method": "AECNN", "split": "stage2", "bytes": {"mean": 1234.4, "p50": 1200,
-        "p95": 1500}, "ratio": 1300.7, "top1": 0.905, "uncompressed_top1": 0.93, "n": 1000,
-        "interval": [0.885, 0.921], "setting": {"channels": 16, "bits": 8}}"#;
+    const ROW: &str = r#"{"entropy_coded": {"name": "aecnn", "n": 1000, "mean_bytes": 1234.4, "p50_bytes": 1200,
+        "p95_bytes": 1500, "ratio_to_whole_feature": 1300.7, "top1": 0.905, "top1_interval": [0.885, 0.921],
+        "agreement": 0.95, "drop": 0.025, "drop_error": 0.012},
+        "uncompressed": {"name": "uncompressed", "n": 1000, "mean_bytes": 0, "p50_bytes": 0, "p95_bytes": 0,
+        "ratio_to_whole_feature": null, "top1": 0.93, "top1_interval": [0.91, 0.94], "agreement": 1, "drop": 0,
+        "drop_error": 0},
+        "setting": {"split": "stage2", "bits": 8, "method": {"channels": 16, "pool": 2, "reduction": 16},
+        "codec-features": {"epochs": 6.0}, "codec-answers": {"epochs": 1.5}, "end-to-end": {"epochs": 1.0}}}"#;
 
     fn rows_of(texts: &[&str]) -> Result<Vec<Row>> {
         let folder = tempfile::tempdir().unwrap();
@@ -153,31 +183,26 @@ mod tests {
     }
 
     #[test]
-    fn one_row_or_a_list_and_absent_files() {
+    fn rows_stand_by_split_and_absent_files_are_left_out() {
         let stem = ROW
             .replace("stage2", "stem")
-            .replace("[0.885, 0.921]", "0.018");
-        let rows = rows_of(&[&format!("[{ROW}]"), &stem]).unwrap();
-        let table = rows_table(&rows);
+            .replace("aecnn", "bottlenet++");
+        let table = rows_table(&rows_of(&[ROW, &stem]).unwrap());
         let lines: Vec<&str> = table.lines().collect();
         assert_eq!(lines.len(), 4);
-        assert!(lines[2].starts_with("| stem | AECNN"), "{table}");
-        assert!(lines[2].contains("90.5 ± 1.8"), "{table}");
-        assert!(
-            lines[3]
-                .ends_with("| 1,234 | 1,200 | 1,500 | 1,301 | 90.5 (88.5 to 92.1) | 2.5 | 1000 |"),
-            "{table}"
-        );
-        assert!(lines[3].contains("bits 8"), "{table}");
+        assert!(lines[2].starts_with("| stem | BottleNet++ |"), "{table}");
+        let right = "| stage 2 | AECNN, the paper's | 16 channels, 8 bits, pool 2; 6 + 1.5 + 1 epochs \
+             | 1,234 | 1,200 | 1,500 | 1,301 | 90.5 (88.5 to 92.1) | 2.5 ± 1.2 | 95.0 | 93.0 | 1000 |";
+        assert_eq!(lines[3], right);
         assert!(rows_of(&[]).unwrap().is_empty());
     }
 
     #[test]
     fn errors_name_the_field() {
-        let broken = format!("[{}]", ROW.replace("1234.4", "\"few\""));
+        let broken = ROW.replace("1234.4", "\"few\"");
         let error = format!("{:#}", rows_of(&[&broken]).unwrap_err());
         assert!(
-            error.contains("0.json") && error.contains("[0].bytes.mean"),
+            error.contains("0.json") && error.contains("entropy_coded.mean_bytes"),
             "{error}"
         );
     }

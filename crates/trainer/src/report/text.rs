@@ -83,7 +83,8 @@ of the same header.
 
 const CALTECH: &str = "\
 The published way, where the network is trained for the data set and the codec trained step by step: AECNN, and \
-BottleNet++ beside it, by the same code on the same pictures.";
+BottleNet++ beside it, by the same code on the same pictures. The setting ends with the epochs of training: on the feature, \
+on the answers, and end to end. Where these are few, the figures say what so little training gives, not what the method can do.";
 
 const LIMITS: &str = "
 ## Limits
