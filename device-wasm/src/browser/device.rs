@@ -460,18 +460,18 @@ impl Device {
     /// frame's way is not loaded, and `InvalidArgument` when it does not exist.
     pub fn submit(
         &self,
-        source: FrameSource,
+        source: &FrameSource,
         #[wasm_bindgen(js_name = captureTimeUs)] capture_time_us: f64,
         options: Option<SubmitOptions>,
     ) -> Result<(), JsValue> {
-        match self.waiting(&source, capture_time_us, options) {
+        match self.waiting(source, capture_time_us, options) {
             Ok(frame) => {
                 self.connection.submit(frame);
                 Ok(())
             }
             // Also one that was to be kept: the frame is of no use to anybody.
             Err(error) => {
-                close(&source);
+                close(source);
                 Err(error.into())
             }
         }
