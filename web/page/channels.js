@@ -19,6 +19,8 @@ const tiles = byId('tiles', HTMLCanvasElement);
 /** @type {Latent | null} */
 let latent = null;
 let all = 0;
+/** The drawing to come. @type {ReturnType<typeof setTimeout> | null} */
+let redraw = null;
 let drawnAt = -REDRAW_MS;
 
 /** @param {() => void} onChange another number of channels, or the pictures are wanted now */
@@ -63,10 +65,13 @@ function describe() {
 /** @param {Latent} next */
 export function showLatent(next) {
   latent = next;
-  const now = performance.now();
-  if (!drawer.open || now - drawnAt < REDRAW_MS) return;
-  drawnAt = now;
-  draw();
+  if (!drawer.open || redraw !== null) return;
+  // The last one of many is drawn as well, only later.
+  redraw = setTimeout(() => {
+    redraw = null;
+    drawnAt = performance.now();
+    draw();
+  }, Math.max(0, drawnAt + REDRAW_MS - performance.now()));
 }
 
 function draw() {
