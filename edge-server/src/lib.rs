@@ -12,6 +12,7 @@ pub mod app;
 pub mod asset;
 pub mod bucket;
 pub mod catalogue;
+mod coded;
 pub mod config;
 pub mod engine;
 pub mod error;

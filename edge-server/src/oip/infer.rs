@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use wire::{Frame, HEADER_BYTES};
+use wire::Frame;
 
 use super::message::{Data, Output, OutputData, Request, Tensor, Wanted, respond};
 use super::offer::{Offer, Takes, VERSION};
@@ -20,12 +20,13 @@ use super::{Failure, Named};
 use crate::answer::Clock;
 use crate::app::App;
 use crate::catalogue::Model;
+use crate::coded::Coded;
 use crate::engine::{CodecId, Finished, Input, Ticket};
 use crate::error::Refusal;
 use crate::guests::Visit;
 use crate::http::body;
 use crate::metrics::Kind;
-use crate::picture::{self, Source};
+use crate::picture::{self, Prepared, Source};
 
 /// The most pictures, features or frames of one request.
 const MOST: usize = 16;
@@ -181,10 +182,9 @@ async fn one(
     arrived: Instant,
 ) -> Result<Finished, Refusal> {
     let model = offer.model;
-    let (input, decode, preprocess) = match (item, offer.takes) {
+    let prepared = match (item, offer.takes) {
         (Item::Picture(bytes), _) => {
-            let prepared = picture::prepare(app, model, bytes, Source::Photograph).await?;
-            (prepared.input, prepared.decode, prepared.preprocess)
+            picture::prepare(app, model, bytes, Source::Photograph).await?
         }
         (Item::Feature(values), Takes::Features(split)) => {
             let input = Input::Feature {
@@ -192,23 +192,25 @@ async fn one(
                 split,
                 values,
             };
-            (input, Duration::ZERO, Duration::ZERO)
+            Prepared {
+                input,
+                decode: Duration::ZERO,
+                preprocess: Duration::ZERO,
+            }
         }
         (Item::Frame(message), Takes::Frames(codec)) => {
             let app = Arc::clone(app);
-            let started = Instant::now();
-            let input = tokio::task::spawn_blocking(move || entropy_decode(&app, codec, &message))
+            tokio::task::spawn_blocking(move || entropy_decode(&app, codec, &message))
                 .await
-                .map_err(|error| Refusal::Internal(error.to_string()))??;
-            (input, started.elapsed(), Duration::ZERO)
+                .map_err(|error| Refusal::Internal(error.to_string()))??
         }
         _ => return Err(Refusal::Internal("an item of another kind".to_owned())),
     };
-    let finished = app.queue.submit(ticket, input).await?;
+    let finished = app.queue.submit(ticket, prepared.input).await?;
     let clock = Clock {
         arrived,
-        decode,
-        preprocess,
+        decode: prepared.decode,
+        preprocess: prepared.preprocess,
     };
     app.metrics.answered(Kind::Infer, &clock, &finished);
     Ok(finished)
@@ -216,37 +218,11 @@ async fn one(
 
 /// A frame to symbols. The codec is the one that the model's name says; the number in the header
 /// is a session's, and there is none.
-fn entropy_decode(app: &App, id: CodecId, message: &Bytes) -> Result<Input, Refusal> {
+fn entropy_decode(app: &App, id: CodecId, message: &Bytes) -> Result<Prepared, Refusal> {
     let frame = Frame::parse(message, app.config.max_payload)?;
     let gone = || Refusal::Internal("the codec is gone".to_owned());
     let codec = app.catalogue.codec(id).ok_or_else(gone)?;
-    let header = frame.header;
-    if header.split != codec.split.as_u8() {
-        return Err(Refusal::Split {
-            got: header.split,
-            expected: codec.split.as_u8(),
-        });
-    }
-    let rate = codec.rates.get(usize::from(header.rate));
-    let rate = rate.ok_or(Refusal::Rate {
-        rate: header.rate,
-        rates: codec.rates.len(),
-    })?;
-    if usize::from(header.channels) > rate.channels() {
-        return Err(Refusal::Channels {
-            got: header.channels,
-            most: rate.channels(),
-        });
-    }
-    let payload = &message[HEADER_BYTES..];
-    let geometry = codec.geometry(usize::from(header.channels));
-    let symbols = rate.tables.decode(payload, geometry)?;
-    Ok(Input::Latent {
-        codec: id,
-        split: codec.split,
-        rate: usize::from(header.rate),
-        symbols,
-    })
+    Coded::check(id, codec, &frame.header)?.decode(&app.catalogue, frame.payload)
 }
 
 /// An output in the form that is wanted.

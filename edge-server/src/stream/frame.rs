@@ -1,11 +1,9 @@
 //! One frame: check, decode, queue, answer.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use aecnn::Split;
 use bytes::Bytes;
-use feature_codec::Geometry;
 use wire::{
     Frame, FrameHeader, FrameResult, HEADER_BYTES, Limits, PictureFormat, PictureFrame, Upload,
 };
@@ -14,10 +12,11 @@ use super::hello::Agreement;
 use crate::answer::{Clock, answer};
 use crate::app::App;
 use crate::catalogue::Catalogue;
-use crate::engine::{CodecId, Input, Ticket};
+use crate::coded::Coded;
+use crate::engine::{CodecId, Ticket};
 use crate::error::Refusal;
 use crate::metrics::Kind;
-use crate::picture::{self, Prepared, Source};
+use crate::picture::{self, Source};
 
 /// A frame of which everything but the payload's content was checked.
 #[derive(Debug)]
@@ -33,12 +32,7 @@ pub(super) struct Checked {
 /// What the payload is.
 #[derive(Debug, Clone, Copy)]
 enum Content {
-    Feature {
-        codec: CodecId,
-        split: Split,
-        rate: usize,
-        geometry: Geometry,
-    },
+    Feature(Coded),
     Picture(PictureFormat),
 }
 
@@ -82,31 +76,7 @@ fn feature(
     let codec = catalogue
         .codec(id)
         .ok_or_else(|| Refusal::Codec(format!("with the number {}", id.codec)))?;
-    if header.split != codec.split.as_u8() {
-        return Err(Refusal::Split {
-            got: header.split,
-            expected: codec.split.as_u8(),
-        });
-    }
-    let rate = codec
-        .rates
-        .get(usize::from(header.rate))
-        .ok_or(Refusal::Rate {
-            rate: header.rate,
-            rates: codec.rates.len(),
-        })?;
-    if usize::from(header.channels) > rate.channels() {
-        return Err(Refusal::Channels {
-            got: header.channels,
-            most: rate.channels(),
-        });
-    }
-    Ok(Content::Feature {
-        codec: id,
-        split: codec.split,
-        rate: usize::from(header.rate),
-        geometry: codec.geometry(usize::from(header.channels)),
-    })
+    Ok(Content::Feature(Coded::check(id, codec, header)?))
 }
 
 /// Decodes the payload, has the rest of the network run, and writes the answer.
@@ -125,10 +95,10 @@ pub(super) async fn finish(
     } = frame;
     let payload_bytes = u32::try_from(payload.len()).unwrap_or(u32::MAX);
     let prepared = match kind {
-        Content::Feature { .. } => {
+        Content::Feature(coded) => {
             // Short, but not so short that other clients' sockets should wait for it.
             let catalogue = Arc::clone(&app.catalogue);
-            tokio::task::spawn_blocking(move || decode(&catalogue, kind, &payload))
+            tokio::task::spawn_blocking(move || coded.decode(&catalogue, &payload))
                 .await
                 .map_err(|error| Refusal::Internal(error.to_string()))??
         }
@@ -165,36 +135,5 @@ pub(super) async fn finish(
         timings: answer.timings,
         batch: answer.batch,
         payload_bytes,
-    })
-}
-
-/// Entropy decoding: a feature's bytes to symbols, with the tables of the frame's rate.
-fn decode(catalogue: &Catalogue, kind: Content, payload: &[u8]) -> Result<Prepared, Refusal> {
-    let gone = || Refusal::Internal("the frame's codec is gone".to_owned());
-    let Content::Feature {
-        codec,
-        split,
-        rate,
-        geometry,
-    } = kind
-    else {
-        return Err(gone());
-    };
-    let started = Instant::now();
-    let tables = catalogue
-        .codec(codec)
-        .and_then(|codec| codec.rates.get(rate))
-        .map(|rate| &rate.tables)
-        .ok_or_else(gone)?;
-    let symbols = tables.decode(payload, geometry)?;
-    Ok(Prepared {
-        input: Input::Latent {
-            codec,
-            split,
-            rate,
-            symbols,
-        },
-        decode: started.elapsed(),
-        preprocess: Duration::ZERO,
     })
 }

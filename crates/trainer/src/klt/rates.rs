@@ -33,7 +33,7 @@ pub(super) fn fit(
         .map(|bytes| {
             let step = step_for(&components, grid[0] * grid[1], bytes, rounding);
             let name = format!("{bytes:.0}B");
-            rate(&latents, grid, name, step, rounding)
+            rate(&latents, &components, grid, name, step, rounding)
                 .with_context(|| format!("the rate of {bytes} bytes"))
         })
         .collect()
@@ -131,15 +131,15 @@ fn step_for(components: &[Vec<f32>], positions: usize, bytes: f64, rounding: f32
 }
 
 /// The rate of this step: which channels it sends, their tables and what their symbols are restored as, by
-/// the latents `[k, rows, columns]` of some pictures.
+/// the latents `[k, rows, columns]` of some pictures and the same by channel ([`components_of`]).
 pub(crate) fn rate(
     latents: &[Vec<f32>],
+    components: &[Vec<f32>],
     [rows, columns]: [usize; 2],
     name: String,
     step: f32,
     rounding: f32,
 ) -> Result<Rate> {
-    let components = components_of(latents, rows * columns);
     let sent = |component: &Vec<f32>| {
         let symbols = component.iter().map(|value| symbol(*value, step, rounding));
         let others = symbols.filter(|symbol| *symbol != 0).count();

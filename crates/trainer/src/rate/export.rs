@@ -9,7 +9,7 @@ use super::TrainRateArgs;
 use super::model::RateCodec;
 use super::pictures::Pictures;
 use crate::data::Loader;
-use crate::klt::rates::rate;
+use crate::klt::rates::{components_of, rate};
 use crate::measure::BATCH;
 use crate::model::ModelFolder;
 use crate::progress::bar;
@@ -52,12 +52,20 @@ pub(super) fn write(
     let calibration = pictures.whole(args.calibration, BATCH);
     let latents = latents(folder, network, &draft, calibration, device)?;
     let [_, rows, columns] = start.latent_shape();
+    let components = components_of(&latents, start.positions());
     let rates = start
         .rates
         .iter()
         .map(|old| {
             let name = old.name.clone();
-            rate(&latents, [rows, columns], name, old.step, old.rounding)
+            rate(
+                &latents,
+                &components,
+                [rows, columns],
+                name,
+                old.step,
+                old.rounding,
+            )
         })
         .collect::<Result<Vec<_>>>()?;
     publish(
