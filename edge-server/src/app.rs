@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::engine::Queue;
 use crate::guests::Guests;
 use crate::metrics::Metrics;
+use crate::models::Models;
 use crate::page::Page;
 
 /// The name and version that the server tells its clients.
@@ -23,10 +24,8 @@ pub const SERVER: &str = concat!("edge-server/", env!("CARGO_PKG_VERSION"));
 pub struct App {
     /// What the user set.
     pub config: Config,
-    /// The models.
-    pub catalogue: Arc<Catalogue>,
-    /// The way to inference.
-    pub queue: Queue,
+    /// The models, and the way to inference.
+    pub models: Models,
     /// What is counted.
     pub metrics: Metrics,
     /// Who is connected.
@@ -58,8 +57,7 @@ impl App {
         let guests = Guests::new(config.guest_limits());
         Arc::new(Self {
             config,
-            catalogue,
-            queue,
+            models: Models::new(catalogue, queue),
             metrics,
             guests,
             page,
@@ -74,7 +72,7 @@ impl App {
     /// Whether requests should come here: the last batch was computed, and no end is near.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        !self.stop.is_cancelled() && self.queue.healthy()
+        !self.stop.is_cancelled() && self.models.current().queue.healthy()
     }
 
     /// A number for a new session, unique while the server runs.

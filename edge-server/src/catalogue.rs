@@ -1,4 +1,4 @@
-//! The models that this server offers: read once at the start, checked, and kept in memory.
+//! The models that this server offers: read, checked, and kept in memory.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -79,7 +79,8 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
 
     /// The folder of the models: one folder for each, with a manifest.json. All of them are
-    /// loaded, checked against their digests, and served to devices.
+    /// loaded, checked against their digests, and served to devices. SIGHUP has the server read
+    /// them anew: new sessions then use the new ones, if they are right.
     #[arg(
         long,
         env = "EDGE_SERVER_MODELS",

@@ -19,6 +19,7 @@ pub mod error;
 pub mod guests;
 pub mod http;
 pub mod metrics;
+pub mod models;
 pub mod oip;
 pub mod page;
 pub mod patient;

@@ -3,20 +3,27 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Parser;
 use edge_server::app::App;
 use edge_server::catalogue::Catalogue;
-use edge_server::config::{Cli, Command, Config, LogFormat};
-use edge_server::engine::{Inference, Networks};
+use edge_server::config::{Backend, Cli, Command, Config, LogFormat};
+use edge_server::engine::{EngineError, Inference, Networks};
 use edge_server::metrics::{self, Metrics};
+use edge_server::models;
 use edge_server::page::Page;
 use edge_server::server;
 use edge_server::tls::{self, Tls};
 use tokio::net::TcpListener;
+#[cfg(unix)]
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
 use tracing_subscriber::EnvFilter;
+
+/// How long inference may take to end when everything else has.
+const GRACE: Duration = Duration::from_secs(5);
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -92,6 +99,9 @@ async fn run(config: Config) -> Result<()> {
         })?),
         None => None,
     };
+    // From here on the signal does not end the program.
+    #[cfg(unix)]
+    let hangup = signal(SignalKind::hangup()).context("the system gives no signals")?;
     let started = Instant::now();
     let (inference, app) = start(config, page)?;
     tracing::info!(ms = started.elapsed().as_millis(), "models loaded and warm");
@@ -117,6 +127,17 @@ async fn run(config: Config) -> Result<()> {
         tokio::spawn(Arc::clone(tls).watch(app.stop.clone()));
     }
     tokio::spawn(app.metrics.clone().keep_up(app.stop.clone()));
+    let first = app.models.current().number;
+    app.models.look_after(first, inference);
+    #[cfg(unix)]
+    {
+        let backend = app.config.backend;
+        tokio::spawn(models::keep_fresh(
+            Arc::clone(&app),
+            hangup,
+            move |catalogue| networks(catalogue, backend),
+        ));
+    }
     if let Some(listener) = metrics_listener {
         tracing::info!("metrics on http://{}/metrics", listener.local_addr()?);
         let routes = metrics::router(Arc::clone(&app));
@@ -144,10 +165,21 @@ async fn run(config: Config) -> Result<()> {
     server::serve(listener, certificate, Arc::clone(&app))
         .await
         .context("serving failed")?;
-    // The inference thread ends with the last holder of its queue.
+    // The inference threads end with the last holders of their queues.
+    let engines = app.models.engines().clone();
     drop(app);
-    tokio::task::spawn_blocking(|| inference.join()).await?;
+    engines.close();
+    if timeout(GRACE, engines.wait()).await.is_err() {
+        tracing::warn!("inference did not end in time");
+    }
     Ok(())
+}
+
+/// A catalogue's networks, loaded and run once.
+fn networks(catalogue: &Catalogue, backend: Backend) -> Result<Networks, EngineError> {
+    let mut networks = Networks::load(catalogue, backend)?;
+    networks.warm_up()?;
+    Ok(networks)
 }
 
 fn start(config: Config, page: Page) -> Result<(Inference, Arc<App>)> {
@@ -159,22 +191,13 @@ fn start(config: Config, page: Page) -> Result<(Inference, Arc<App>)> {
             config.models.display()
         )
     })?;
-    for model in catalogue.models() {
-        tracing::info!(
-            model = %model.manifest.name,
-            digest = %model.manifest.digest,
-            codecs = model.codecs.len(),
-            "model read"
-        );
-    }
+    models::announce(catalogue.models());
     let catalogue = Arc::new(catalogue);
     let rules = config.rules();
     let metrics = Metrics::new()?;
     let (for_engine, backend) = (Arc::clone(&catalogue), config.backend);
     let (inference, queue) = Inference::start(rules, metrics.clone(), move || {
-        let mut networks = Networks::load(&for_engine, backend)?;
-        networks.warm_up()?;
-        Ok(networks)
+        networks(&for_engine, backend)
     })
     .with_context(|| format!("the backend `{}` did not come up", backend.name()))?;
     Ok((inference, App::new(config, catalogue, queue, page, metrics)))

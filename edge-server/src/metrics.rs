@@ -144,16 +144,26 @@ impl Metrics {
         self.record(|| counter!("edge_batch_failures_total").increment(1));
     }
 
+    /// The models were read anew: `taken`, `same` as before, or `refused`.
+    pub fn reloaded(&self, outcome: &'static str) {
+        self.record(|| counter!("edge_model_reloads_total", "outcome" => outcome).increment(1));
+    }
+
     /// All of it, and how the server is right now, in Prometheus' text format.
     #[must_use]
     pub fn text(&self, app: &App) -> String {
         self.record(|| {
             gauge!("edge_connections").set(app.guests.connections());
             gauge!("edge_sessions").set(app.sockets.len() as f64);
-            gauge!("edge_in_server").set(app.queue.used() as f64);
-            gauge!("edge_in_server_limit").set(app.queue.depth() as f64);
-            gauge!("edge_waiting").set(app.queue.waiting() as f64);
-            gauge!("edge_healthy").set(f64::from(u8::from(app.queue.healthy())));
+            // Places are those of all generations together; each has a line of its own.
+            let queue = &app.models.current().queue;
+            let in_use = app.models.in_use();
+            let waiting: usize = in_use.iter().map(|models| models.queue.waiting()).sum();
+            gauge!("edge_in_server").set(queue.used() as f64);
+            gauge!("edge_in_server_limit").set(queue.depth() as f64);
+            gauge!("edge_waiting").set(waiting as f64);
+            gauge!("edge_healthy").set(f64::from(u8::from(queue.healthy())));
+            gauge!("edge_model_generations").set(in_use.len() as f64);
             gauge!("edge_uptime_seconds").set(app.started.elapsed().as_secs_f64());
         });
         self.handle.render()
@@ -191,6 +201,10 @@ fn describe() {
         "edge_batch_failures_total",
         "Batches that could not be computed"
     );
+    describe_counter!(
+        "edge_model_reloads_total",
+        "Times that the models were read anew: taken, same as before, or refused"
+    );
     describe_histogram!("edge_batch_size", "Inputs computed together");
     describe_histogram!(
         "edge_step_seconds",
@@ -208,6 +222,10 @@ fn describe() {
     );
     describe_gauge!("edge_waiting", "How many of them wait for the network");
     describe_gauge!("edge_healthy", "1 when the last batch was computed");
+    describe_gauge!(
+        "edge_model_generations",
+        "Readings of the models that are in use: more than 1 while sessions keep older models"
+    );
     describe_gauge!("edge_uptime_seconds", "Time since the server came up");
 }
 

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use aecnn::preprocess::{INPUT, PreprocessError, Preprocessing, centre_crop, normalise};
 use bytes::Bytes;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+use tokio::sync::Semaphore;
 use wire::PictureFormat;
 
-use crate::app::App;
+use crate::catalogue::Catalogue;
 use crate::engine::Input;
 use crate::error::Refusal;
 
@@ -64,23 +65,24 @@ pub struct Prepared {
     pub preprocess: Duration,
 }
 
-/// Bytes to the network's input, on a thread of its own and not more of them than there are cores.
+/// Bytes to the network's input, on a thread of its own and not more of them than `places` has.
 ///
 /// # Errors
 ///
 /// When the bytes are no picture that the network can see.
 pub async fn prepare(
-    app: &Arc<App>,
+    places: &Arc<Semaphore>,
+    catalogue: &Arc<Catalogue>,
     model: usize,
     bytes: Bytes,
     source: Source,
 ) -> Result<Prepared, Refusal> {
     let internal = |error: &dyn std::error::Error| Refusal::Internal(error.to_string());
-    let place = Arc::clone(&app.decoders)
+    let place = Arc::clone(places)
         .acquire_owned()
         .await
         .map_err(|error| internal(&error))?;
-    let catalogue = Arc::clone(&app.catalogue);
+    let catalogue = Arc::clone(catalogue);
     let prepared = tokio::task::spawn_blocking(move || {
         let _place = place;
         let preprocessing = &catalogue

@@ -7,16 +7,12 @@
     reason = "a test fails by panicking"
 )]
 
+mod support;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_edge-server"));
-    command
-        .env("RUST_BACKTRACE", "0")
-        .env_remove("EDGE_SERVER_MODELS");
-    command
-}
+use support::process::{committed_models, copy_model, program};
 
 /// What the program says to a folder of models that it must not start with.
 fn refusal(models: &Path) -> String {
@@ -41,14 +37,8 @@ fn without_models_it_says_what_to_do() {
 
 #[test]
 fn it_does_not_start_with_a_damaged_model() {
-    let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/resnet50-imagenet");
     let folder = tempfile::tempdir().unwrap();
-    let copy = folder.path().join("resnet50-imagenet");
-    std::fs::create_dir(&copy).unwrap();
-    for entry in committed.read_dir().unwrap() {
-        let entry = entry.unwrap();
-        std::fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
-    }
+    let copy = copy_model(folder.path());
     let head = copy.join("head.safetensors");
     let mut bytes = std::fs::read(&head).unwrap();
     let last = bytes.len() - 1;
@@ -81,11 +71,10 @@ fn a_signal_ends_it_cleanly_with_open_sockets() {
     use std::net::TcpStream;
     use std::time::{Duration, Instant};
 
-    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
     for signal in ["-TERM", "-INT"] {
         let mut server = program()
             .args(["--listen", "127.0.0.1:0", "--log", "info", "--models"])
-            .arg(&models)
+            .arg(committed_models())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

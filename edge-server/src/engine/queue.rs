@@ -1,8 +1,9 @@
 //! The bounded queue and the one thread behind it.
 //!
 //! GPU work is ordered by operating system thread, and a network on the CPU uses all cores by
-//! itself: so all inference happens on one thread, which never moves. Everything else in the
-//! server is asynchronous and only waits for it.
+//! itself: so all inference of an engine happens on one thread, which never moves. Everything else
+//! in the server is asynchronous and only waits for it. There is a second thread only while sessions
+//! still use models that were replaced ([`crate::models`]).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -278,10 +279,35 @@ impl Inference {
         metrics: Metrics,
         build: impl FnOnce() -> Result<E, EngineError> + Send + 'static,
     ) -> Result<(Self, Queue), StartError> {
+        let places = Arc::new(Semaphore::new(rules.depth));
+        Self::with_places(rules, places, metrics, build)
+    }
+
+    /// As [`Self::start`], beside a thread that runs already: with its rules, and with its places,
+    /// so that the server lets in no more than before.
+    ///
+    /// # Errors
+    ///
+    /// When the engine cannot be built.
+    pub fn beside<E: Engine>(
+        queue: &Queue,
+        metrics: Metrics,
+        build: impl FnOnce() -> Result<E, EngineError> + Send + 'static,
+    ) -> Result<(Self, Queue), StartError> {
+        let places = Arc::clone(&queue.shared.places);
+        Self::with_places(queue.shared.rules, places, metrics, build)
+    }
+
+    fn with_places<E: Engine>(
+        rules: Rules,
+        places: Arc<Semaphore>,
+        metrics: Metrics,
+        build: impl FnOnce() -> Result<E, EngineError> + Send + 'static,
+    ) -> Result<(Self, Queue), StartError> {
         let (ready, built) = mpsc::channel();
         let shared = Arc::new(Shared {
             rules,
-            places: Arc::new(Semaphore::new(rules.depth)),
+            places,
             admitted: AtomicU64::new(0),
             waiting: Mutex::default(),
             changed: Condvar::new(),
@@ -549,6 +575,29 @@ mod tests {
         settle().await;
         assert_eq!(queue.used(), 0);
         assert!(queue.admit(None).is_ok());
+    }
+
+    #[tokio::test]
+    async fn queues_beside_each_other_share_their_places_and_nothing_else() {
+        let (inference, queue, open, _) = start(2);
+        let (second_inference, second) = Inference::beside(&queue, Metrics::new().unwrap(), || {
+            Ok(Fake {
+                sizes: Arc::default(),
+                gate: mpsc::channel().1,
+            })
+        })
+        .unwrap();
+        let (first, other) = (submit(&queue, 1.0), submit(&second, 2.0));
+        assert_eq!(queue.admit(None).unwrap_err(), QueueError::Full(2));
+        assert_eq!(second.admit(None).unwrap_err(), QueueError::Full(2));
+        // The first engine still waits.
+        assert_eq!(other.await.unwrap().unwrap().logits, [2.0]);
+        drop(second);
+        second_inference.join();
+        drop(open);
+        assert_eq!(first.await.unwrap().unwrap().logits, [1.0]);
+        drop(queue);
+        inference.join();
     }
 
     #[tokio::test]

@@ -18,6 +18,7 @@ use crate::app::App;
 use crate::error::Refusal;
 use crate::guests::Visit;
 use crate::metrics::Kind;
+use crate::models::Generation;
 use crate::picture::{self, Source};
 
 /// What the address can say.
@@ -43,21 +44,26 @@ pub(super) async fn classify(
     if !(1..=MAX_TOP_K).contains(&top_k) {
         return Err(Refusal::Query(format!("top_k is {top_k}")));
     }
+    let generation = app.models.current();
+    let Generation {
+        catalogue, queue, ..
+    } = &*generation;
     let index = match &options.model {
-        Some(name) => app.catalogue.by_name(name),
-        None => (!app.catalogue.models().is_empty()).then_some(0),
+        Some(name) => catalogue.by_name(name),
+        None => (!catalogue.models().is_empty()).then_some(0),
     };
     let (index, model) = index
-        .and_then(|index| Some((index, app.catalogue.model(index)?)))
+        .and_then(|index| Some((index, catalogue.model(index)?)))
         .ok_or_else(|| Refusal::Model(options.model.clone().unwrap_or_default()))?;
 
     let bytes = body::receive(body, &headers, app.config.max_picture, &visit).await?;
     app.metrics.received(Kind::Picture, bytes.len());
     let arrived = Instant::now();
     let payload_bytes = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-    let ticket = app.queue.admit(None)?;
-    let prepared = picture::prepare(&app, index, bytes, Source::Photograph).await?;
-    let finished = app.queue.submit(ticket, prepared.input).await?;
+    let ticket = queue.admit(None)?;
+    let prepared =
+        picture::prepare(&app.decoders, catalogue, index, bytes, Source::Photograph).await?;
+    let finished = queue.submit(ticket, prepared.input).await?;
     let clock = Clock {
         arrived,
         decode: prepared.decode,

@@ -43,10 +43,10 @@ pub(super) async fn model(
     Query(version): Query<Version>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let model = app
-        .catalogue
+    let catalogue = &app.models.current().catalogue;
+    let model = catalogue
         .by_name(&name)
-        .and_then(|index| app.catalogue.model(index));
+        .and_then(|index| catalogue.model(index));
     let asset = model
         .and_then(|model| model.file(&file))
         .ok_or(Refusal::NotFound)?;

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::cache::REVALIDATE;
 use crate::app::{App, SERVER};
+use crate::models::Generation;
 
 /// How the server is.
 #[derive(Debug, Serialize)]
@@ -42,7 +43,10 @@ struct Models<'a> {
 
 /// `GET /healthz`: 200 when all is well, 503 when inference fails or the server ends.
 pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
-    let status = match (app.stop.is_cancelled(), app.queue.healthy()) {
+    let Generation {
+        catalogue, queue, ..
+    } = &*app.models.current();
+    let status = match (app.stop.is_cancelled(), queue.healthy()) {
         (true, _) => "stopping",
         (false, true) => "ok",
         (false, false) => "failing",
@@ -59,11 +63,10 @@ pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
         uptime_s: app.started.elapsed().as_secs(),
         clients: app.sockets.len(),
         queue: Places {
-            used: app.queue.used(),
-            depth: app.queue.depth(),
+            used: queue.used(),
+            depth: queue.depth(),
         },
-        models: app
-            .catalogue
+        models: catalogue
             .models()
             .iter()
             .map(|model| model.manifest.name.as_str())
@@ -74,7 +77,8 @@ pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
 
 /// `GET /v1/models`: the manifests of all models.
 pub(super) async fn models(State(app): State<Arc<App>>) -> Response {
-    let models = app
+    let generation = app.models.current();
+    let models = generation
         .catalogue
         .models()
         .iter()

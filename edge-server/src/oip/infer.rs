@@ -19,13 +19,14 @@ use super::offer::{Offer, Takes, VERSION};
 use super::{Failure, Named};
 use crate::answer::Clock;
 use crate::app::App;
-use crate::catalogue::Model;
+use crate::catalogue::{Catalogue, Model};
 use crate::coded::Coded;
 use crate::engine::{CodecId, Finished, Input, Ticket};
 use crate::error::Refusal;
 use crate::guests::Visit;
 use crate::http::body;
 use crate::metrics::Kind;
+use crate::models::Generation;
 use crate::picture::{self, Prepared, Source};
 
 /// The most pictures, features or frames of one request.
@@ -53,8 +54,9 @@ async fn compute(
     body: Body,
 ) -> Result<Response, Refusal> {
     body::may_compute(app, headers)?;
-    let offer = named.find(app)?;
-    let model = offer.model(&app.catalogue)?;
+    let generation = app.models.current();
+    let offer = named.find(&generation.catalogue)?;
+    let model = offer.model(&generation.catalogue)?;
     if headers.contains_key(CONTENT_ENCODING) {
         return Err(bad("compressed bodies are not taken"));
     }
@@ -76,7 +78,7 @@ async fn compute(
     let tickets = items
         .iter()
         .map(|_| {
-            let ticket = app.queue.admit(None)?;
+            let ticket = generation.queue.admit(None)?;
             Ok(match request.timeout_us {
                 Some(micros) if micros > 0 => ticket.within(Duration::from_micros(micros)),
                 _ => ticket,
@@ -86,7 +88,7 @@ async fn compute(
     let computing = items
         .into_iter()
         .zip(tickets)
-        .map(|(item, ticket)| one(app, &offer, item, ticket, arrived));
+        .map(|(item, ticket)| one(app, &generation, &offer, item, ticket, arrived));
     let finished = try_join_all(computing).await?;
 
     let outputs = wanted
@@ -176,6 +178,7 @@ fn items(offer: &Offer, model: &Model, inputs: Vec<Tensor>) -> Result<Vec<Item>,
 /// Decodes one item and has it computed.
 async fn one(
     app: &Arc<App>,
+    generation: &Generation,
     offer: &Offer,
     item: Item,
     ticket: Ticket,
@@ -184,7 +187,8 @@ async fn one(
     let model = offer.model;
     let prepared = match (item, offer.takes) {
         (Item::Picture(bytes), _) => {
-            picture::prepare(app, model, bytes, Source::Photograph).await?
+            let catalogue = &generation.catalogue;
+            picture::prepare(&app.decoders, catalogue, model, bytes, Source::Photograph).await?
         }
         (Item::Feature(values), Takes::Features(split)) => {
             let input = Input::Feature {
@@ -199,14 +203,15 @@ async fn one(
             }
         }
         (Item::Frame(message), Takes::Frames(codec)) => {
-            let app = Arc::clone(app);
-            tokio::task::spawn_blocking(move || entropy_decode(&app, codec, &message))
+            let catalogue = Arc::clone(&generation.catalogue);
+            let most = app.config.max_payload;
+            tokio::task::spawn_blocking(move || entropy_decode(&catalogue, codec, &message, most))
                 .await
                 .map_err(|error| Refusal::Internal(error.to_string()))??
         }
         _ => return Err(Refusal::Internal("an item of another kind".to_owned())),
     };
-    let finished = app.queue.submit(ticket, prepared.input).await?;
+    let finished = generation.queue.submit(ticket, prepared.input).await?;
     let clock = Clock {
         arrived,
         decode: prepared.decode,
@@ -218,11 +223,16 @@ async fn one(
 
 /// A frame to symbols. The codec is the one that the model's name says; the number in the header
 /// is a session's, and there is none.
-fn entropy_decode(app: &App, id: CodecId, message: &Bytes) -> Result<Prepared, Refusal> {
-    let frame = Frame::parse(message, app.config.max_payload)?;
+fn entropy_decode(
+    catalogue: &Catalogue,
+    id: CodecId,
+    message: &Bytes,
+    max_payload: u32,
+) -> Result<Prepared, Refusal> {
+    let frame = Frame::parse(message, max_payload)?;
     let gone = || Refusal::Internal("the codec is gone".to_owned());
-    let codec = app.catalogue.codec(id).ok_or_else(gone)?;
-    Coded::check(id, codec, &frame.header)?.decode(&app.catalogue, frame.payload)
+    let codec = catalogue.codec(id).ok_or_else(gone)?;
+    Coded::check(id, codec, &frame.header)?.decode(catalogue, frame.payload)
 }
 
 /// An output in the form that is wanted.

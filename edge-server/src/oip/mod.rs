@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use self::offer::{Offer, VERSION};
 use crate::app::{App, SERVER};
+use crate::catalogue::Catalogue;
 use crate::error::Refusal;
 
 /// A refusal in the protocol's form.
@@ -91,7 +92,7 @@ struct Named {
 }
 
 impl Named {
-    fn find(&self, app: &App) -> Result<Offer, Refusal> {
+    fn find(&self, catalogue: &Catalogue) -> Result<Offer, Refusal> {
         let unknown = || Refusal::Model(self.model.clone());
         if self
             .version
@@ -100,7 +101,7 @@ impl Named {
         {
             return Err(unknown());
         }
-        Offer::find(&app.catalogue, &self.model).ok_or_else(unknown)
+        Offer::find(catalogue, &self.model).ok_or_else(unknown)
     }
 }
 
@@ -108,13 +109,14 @@ async fn metadata(
     State(app): State<Arc<App>>,
     Path(named): Path<Named>,
 ) -> Result<Json<Value>, Failure> {
-    Ok(Json(named.find(&app)?.metadata(&app.catalogue)?))
+    let catalogue = &app.models.current().catalogue;
+    Ok(Json(named.find(catalogue)?.metadata(catalogue)?))
 }
 
 async fn model_ready(
     State(app): State<Arc<App>>,
     Path(named): Path<Named>,
 ) -> Result<StatusCode, Failure> {
-    named.find(&app)?;
+    named.find(&app.models.current().catalogue)?;
     Ok(ready(State(app)).await)
 }

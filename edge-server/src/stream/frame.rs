@@ -11,11 +11,11 @@ use wire::{
 use super::hello::Agreement;
 use crate::answer::{Clock, answer};
 use crate::app::App;
-use crate::catalogue::Catalogue;
 use crate::coded::Coded;
 use crate::engine::{CodecId, Ticket};
 use crate::error::Refusal;
 use crate::metrics::Kind;
+use crate::models::Generation;
 use crate::picture::{self, Source};
 
 /// A frame of which everything but the payload's content was checked.
@@ -38,15 +38,14 @@ enum Content {
 
 /// Checks a binary message against the session's model and the server's limits.
 pub(super) fn check(
-    app: &App,
-    agreement: Agreement,
+    agreement: &Agreement,
     limits: &Limits,
     message: &Bytes,
     arrived: Instant,
 ) -> Result<Checked, Refusal> {
     let (sequence, capture_time_us, kind) = match Upload::parse(message, limits)? {
         Upload::Feature(Frame { header, .. }) => {
-            let kind = feature(&app.catalogue, agreement, &header)?;
+            let kind = feature(agreement, &header)?;
             (header.sequence, header.capture_time_us, kind)
         }
         Upload::Picture(PictureFrame { header, .. }) => {
@@ -64,16 +63,14 @@ pub(super) fn check(
 }
 
 /// Checks a feature's header against the codec that it names.
-fn feature(
-    catalogue: &Catalogue,
-    agreement: Agreement,
-    header: &FrameHeader,
-) -> Result<Content, Refusal> {
+fn feature(agreement: &Agreement, header: &FrameHeader) -> Result<Content, Refusal> {
     let id = CodecId {
         model: agreement.model,
         codec: usize::from(header.codec),
     };
-    let codec = catalogue
+    let codec = agreement
+        .generation
+        .catalogue
         .codec(id)
         .ok_or_else(|| Refusal::Codec(format!("with the number {}", id.codec)))?;
     Ok(Content::Feature(Coded::check(id, codec, header)?))
@@ -93,23 +90,26 @@ pub(super) async fn finish(
         payload,
         arrived,
     } = frame;
+    let Generation {
+        catalogue, queue, ..
+    } = &*agreement.generation;
     let payload_bytes = u32::try_from(payload.len()).unwrap_or(u32::MAX);
     let prepared = match kind {
         Content::Feature(coded) => {
             // Short, but not so short that other clients' sockets should wait for it.
-            let catalogue = Arc::clone(&app.catalogue);
+            let catalogue = Arc::clone(catalogue);
             tokio::task::spawn_blocking(move || coded.decode(&catalogue, &payload))
                 .await
                 .map_err(|error| Refusal::Internal(error.to_string()))??
         }
         Content::Picture(format) => {
-            picture::prepare(&app, agreement.model, payload, Source::Seen(format)).await?
+            let source = Source::Seen(format);
+            picture::prepare(&app.decoders, catalogue, agreement.model, payload, source).await?
         }
     };
 
-    let finished = app.queue.submit(ticket, prepared.input).await?;
-    let model = app
-        .catalogue
+    let finished = queue.submit(ticket, prepared.input).await?;
+    let model = catalogue
         .model(agreement.model)
         .ok_or_else(|| Refusal::Internal("the session's model is gone".to_owned()))?;
     let clock = Clock {

@@ -1,5 +1,7 @@
 //! The opening of a session: hello and welcome.
 
+use std::sync::Arc;
+
 use aecnn::Split;
 use wire::{ClientMessage, CodecInfo, Hello, Welcome};
 
@@ -7,12 +9,15 @@ use super::limits;
 use crate::answer::DEFAULT_TOP_K;
 use crate::app::{App, SERVER};
 use crate::error::Refusal;
+use crate::models::Generation;
 
 /// What client and server agreed on.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Agreement {
     /// The session's number.
     pub(super) session: u64,
+    /// The models that the session uses until it ends, whatever is read later.
+    pub(super) generation: Arc<Generation>,
     /// Index of the model in the catalogue.
     pub(super) model: usize,
     /// Classes in an answer.
@@ -34,8 +39,10 @@ pub(super) fn negotiate(
     hello: &Hello,
 ) -> Result<(Agreement, Welcome), Refusal> {
     let unknown = || Refusal::Model(hello.model.clone());
-    let index = app.catalogue.by_digest(&hello.model).ok_or_else(unknown)?;
-    let model = app.catalogue.model(index).ok_or_else(unknown)?;
+    let generation = app.models.current();
+    let catalogue = &generation.catalogue;
+    let index = catalogue.by_digest(&hello.model).ok_or_else(unknown)?;
+    let model = catalogue.model(index).ok_or_else(unknown)?;
     let codec = model
         .codec_by_digest(&hello.codec)
         .and_then(|codec| model.codecs.get(codec))
@@ -77,6 +84,7 @@ pub(super) fn negotiate(
             session,
             model: index,
             top_k,
+            generation,
         },
         welcome,
     ))

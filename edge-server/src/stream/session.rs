@@ -94,7 +94,7 @@ where
     let ending = match open(&app, session, &limits, &mut outbox, &mut read).await {
         Ok(agreement) => {
             app.metrics.session();
-            serve(&app, &visit, agreement, &limits, &mut outbox, &mut read).await
+            serve(&app, &visit, &agreement, &limits, &mut outbox, &mut read).await
         }
         Err(ending) => ending,
     };
@@ -163,6 +163,7 @@ where
         client = %hello.client,
         backend = hello.backend.as_deref().unwrap_or("unnamed"),
         model = agreement.model,
+        generation = agreement.generation.number,
         "session opened"
     );
     outbox.send(&ServerMessage::Welcome(welcome)).await?;
@@ -173,7 +174,7 @@ where
 async fn serve<W, R>(
     app: &Arc<App>,
     visit: &Visit,
-    agreement: Agreement,
+    agreement: &Agreement,
     limits: &Limits,
     outbox: &mut Outbox<W>,
     read: &mut R,
@@ -264,7 +265,7 @@ impl Gate<'_> {
 /// Takes a frame in: everything that can be refused is refused here, before any work.
 fn accept(
     app: &Arc<App>,
-    agreement: Agreement,
+    agreement: &Agreement,
     limits: &Limits,
     gate: &mut Gate<'_>,
     waiting: usize,
@@ -274,17 +275,18 @@ fn accept(
     app.metrics.received(Kind::Frame, message.len());
     let named = Upload::sequence_of(message);
     let refuse = |refusal| (named, refusal);
-    let frame = frame::check(app, agreement, limits, message, now).map_err(refuse)?;
+    let frame = frame::check(agreement, limits, message, now).map_err(refuse)?;
     let sequence = frame.sequence;
     gate.pass(message.len(), waiting, now).map_err(refuse)?;
-    let ticket = app
+    let ticket = agreement
+        .generation
         .queue
         .admit(Some(agreement.session))
         .map_err(|error| refuse(error.into()))?;
     let app = Arc::clone(app);
     // With the session's span around it, it tells a frame's way through the log.
     let span = tracing::debug_span!("frame", sequence, bytes = message.len());
-    let answer = frame::finish(app, agreement, frame, ticket).instrument(span);
+    let answer = frame::finish(app, agreement.clone(), frame, ticket).instrument(span);
     Ok(answer.map(move |answer| (sequence, answer)).boxed())
 }
 

@@ -7,6 +7,8 @@
     reason = "a module of several test programs, each of which uses its own part of it"
 )]
 
+pub mod process;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -104,8 +106,8 @@ fn tables() -> Tables {
     Tables::from_counts(&channels).unwrap()
 }
 
-/// A codec for stage 2 with one rate.
-fn codec(model: &str) -> CodecFile {
+/// A codec for stage 2 with one rate. Other words give it another digest.
+fn codec(model: &str, fitted_to: &str) -> CodecFile {
     let feature = Variant::V1.feature_shape(Split::Stage2);
     let block = 2;
     let values = CHANNELS * feature.channels * block * block;
@@ -125,14 +127,12 @@ fn codec(model: &str) -> CodecFile {
         reconstruction: vec![1.0; CHANNELS],
         tables: tables(),
     };
-    let (name, fitted_to) = ("test".to_owned(), "nothing".to_owned());
-    let model = model.to_owned();
     CodecFile::new(
-        name,
+        "test".to_owned(),
         Method::Klt,
-        model,
+        model.to_owned(),
         Split::Stage2,
-        fitted_to,
+        fitted_to.to_owned(),
         transform,
         vec![rate],
     )
@@ -141,6 +141,11 @@ fn codec(model: &str) -> CodecFile {
 
 /// Writes a model of no use but of the right form into `models/tiny`, and returns its manifest.
 pub fn write_model(models: &Path) -> Manifest {
+    write_model_with(models, "nothing")
+}
+
+/// The same with a codec that was fitted to something else, and so is another one.
+pub fn write_model_with(models: &Path, fitted_to: &str) -> Manifest {
     let folder = models.join("tiny");
     std::fs::create_dir_all(&folder).unwrap();
     let write = |file: &str, bytes: &[u8]| {
@@ -177,7 +182,9 @@ pub fn write_model(models: &Path) -> Manifest {
         split: Split::Stage2,
         file: write(
             "test.codec",
-            &codec(&manifest.digest).to_bytes(Variant::V1).unwrap(),
+            &codec(&manifest.digest, fitted_to)
+                .to_bytes(Variant::V1)
+                .unwrap(),
         ),
         rates: vec![RateEntry {
             name: "only".to_owned(),
@@ -242,9 +249,7 @@ impl TestServer {
 
     /// A socket without a hello.
     pub async fn connect(&self) -> Device {
-        self.try_connect(Some(wire::SUBPROTOCOL), None)
-            .await
-            .unwrap()
+        Device::connect(self.address).await
     }
 
     pub async fn try_connect(
@@ -252,21 +257,7 @@ impl TestServer {
         protocol: Option<&str>,
         origin: Option<&str>,
     ) -> Result<Device, Box<Error>> {
-        let mut request = format!("ws://{}/v1/stream", self.address)
-            .into_client_request()
-            .unwrap();
-        let headers = request.headers_mut();
-        if let Some(protocol) = protocol {
-            headers.insert("sec-websocket-protocol", protocol.parse().unwrap());
-        }
-        if let Some(origin) = origin {
-            headers.insert("origin", origin.parse().unwrap());
-        }
-        let stream = TcpStream::connect(self.address).await.unwrap();
-        let (socket, _) = tokio_tungstenite::client_async(request, stream)
-            .await
-            .map_err(Box::new)?;
-        Ok(Device { socket })
+        Device::try_connect(self.address, protocol, origin).await
     }
 
     /// Sends a request as it stands and reads the answer.
@@ -351,6 +342,35 @@ pub struct Device {
 }
 
 impl Device {
+    /// A socket without a hello.
+    pub async fn connect(address: SocketAddr) -> Self {
+        Self::try_connect(address, Some(wire::SUBPROTOCOL), None)
+            .await
+            .unwrap()
+    }
+
+    async fn try_connect(
+        address: SocketAddr,
+        protocol: Option<&str>,
+        origin: Option<&str>,
+    ) -> Result<Self, Box<Error>> {
+        let mut request = format!("ws://{address}/v1/stream")
+            .into_client_request()
+            .unwrap();
+        let headers = request.headers_mut();
+        if let Some(protocol) = protocol {
+            headers.insert("sec-websocket-protocol", protocol.parse().unwrap());
+        }
+        if let Some(origin) = origin {
+            headers.insert("origin", origin.parse().unwrap());
+        }
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (socket, _) = tokio_tungstenite::client_async(request, stream)
+            .await
+            .map_err(Box::new)?;
+        Ok(Self { socket })
+    }
+
     pub async fn hello(&mut self, hello: Hello) -> Welcome {
         self.text(&ClientMessage::Hello(hello).to_json().unwrap())
             .await;
