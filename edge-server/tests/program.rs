@@ -64,6 +64,73 @@ fn wrong_settings_are_explained() {
     assert!(message.contains("--queue"), "{message}");
 }
 
+/// What `edge-server check` with these flags says, and with what it ends.
+fn check(models: &Path, flags: &[&str]) -> (Option<i32>, String) {
+    let output = program()
+        .args(["check", "--models"])
+        .arg(models)
+        .args(flags)
+        .output()
+        .unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    (output.status.code(), message)
+}
+
+/// A certificate and a key for it, as PEM files.
+fn certificate(folder: &Path, name: &str) -> [String; 2] {
+    let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    [
+        ("certificate", made.cert.pem()),
+        ("key", made.signing_key.serialize_pem()),
+    ]
+    .map(|(what, pem)| {
+        let file = folder.join(format!("{name}.{what}.pem"));
+        std::fs::write(&file, pem).unwrap();
+        file.to_str().unwrap().to_owned()
+    })
+}
+
+#[test]
+fn check_ends_with_0_when_a_server_would_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let [certificate, key] = certificate(folder.path(), "one.example");
+    let flags = ["--tls-cert", &certificate, "--tls-key", &key];
+    let (code, message) = check(&committed_models(), &flags);
+    assert_eq!(code, Some(0), "{message}");
+    assert!(message.contains("every model runs"), "{message}");
+}
+
+#[test]
+fn check_says_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let models = committed_models();
+    let (code, message) = check(&folder.path().join("missing"), &[]);
+    assert_eq!(code, Some(1), "{message}");
+    assert!(message.contains("missing cannot be read"), "{message}");
+
+    let [one, _] = certificate(folder.path(), "one.example");
+    let [_, other] = certificate(folder.path(), "other.example");
+    let absent = folder.path().join("absent.pem");
+    let absent = absent.to_str().unwrap();
+    for (flags, code, says) in [
+        // The key is of another certificate.
+        (
+            ["--tls-cert", &one, "--tls-key", &other],
+            1,
+            "certificate and key cannot be used",
+        ),
+        (["--tls-cert", absent, "--tls-key", &other], 1, "absent.pem"),
+        // What is no flag, and flags that contradict each other.
+        (["--tls-cert", &one, "--backend", "flex"], 2, "--tls-key"),
+        (["--colour", "red", "--queue", "1"], 2, "--colour"),
+        (["--queue", "2", "--max-batch", "4"], 1, "--queue 4 or more"),
+    ] {
+        let (ended, message) = check(&models, &flags);
+        assert_eq!(ended, Some(code), "{flags:?}: {message}");
+        assert!(message.contains(says), "{flags:?}: {message}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_signal_ends_it_cleanly_with_open_sockets() {

@@ -252,5 +252,6 @@ fn kind(why: &LinkError) -> String {
         LinkError::Socket(_) => "broken".to_owned(),
         LinkError::TimedOut => "timed out".to_owned(),
         LinkError::Address(_) | LinkError::Message(_) => "bad message".to_owned(),
+        LinkError::Trust(_) => "no trust".to_owned(),
     }
 }

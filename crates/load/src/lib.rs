@@ -1,7 +1,8 @@
 //! A device without a browser, and a fleet of them.
 //!
 //! [`device`] and [`link`] are a whole native client: [`device::NativeDevice`] turns pictures into
-//! frames with the code that the browser runs, [`link::Link`] speaks the protocol. The rest
+//! frames with the code that the browser runs, [`link::Link`] speaks the protocol, over TLS to those
+//! whom [`trust`] vouches for. The rest
 //! measures a server with many such clients: [`client`] is one of them, [`fleet`] all, [`account`]
 //! what became of every frame, [`bare`] what the network alone could do.
 
@@ -13,3 +14,4 @@ pub mod client;
 pub mod device;
 pub mod fleet;
 pub mod link;
+pub mod trust;

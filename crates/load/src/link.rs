@@ -10,11 +10,13 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async};
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 use wire::{
     ClientMessage, ErrorMessage, FrameResult, Hello, MessageError, SUBPROTOCOL, ServerMessage,
     Welcome,
 };
+
+use crate::trust::{Trust, TrustError};
 
 /// Connecting and greeting may take so long.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -23,8 +25,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
     /// The address is none.
-    #[error("`{0}` is no address such as ws://127.0.0.1:8080/v1/stream")]
+    #[error(
+        "`{0}` is no address such as ws://127.0.0.1:8080/v1/stream or wss://example.org/v1/stream"
+    )]
     Address(String),
+    /// There is nobody to vouch for the server.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// No connection.
     #[error("no connection to {address}: {why}")]
     Connect {
@@ -58,10 +65,25 @@ pub enum LinkError {
 /// Where a server is, and what opens its door.
 #[derive(Debug, Clone)]
 pub struct Address {
-    /// Such as `ws://127.0.0.1:8080/v1/stream`.
+    /// Such as `ws://127.0.0.1:8080/v1/stream`, or `wss://` for TLS.
     pub url: String,
     /// The bearer token, where the server asks for one.
     pub token: Option<String>,
+    /// For `wss://`: who vouches for the server. When absent the system's authorities do, which are
+    /// read anew for every connection.
+    pub trust: Option<Trust>,
+}
+
+impl Address {
+    /// A server that asks for no token, and that the system's authorities know where TLS is spoken.
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            token: None,
+            trust: None,
+        }
+    }
 }
 
 /// What a server says of a frame.
@@ -106,9 +128,18 @@ impl Link {
             .into_client_request()
             .map_err(|_| bad())?;
         let uri = request.uri().clone();
-        let (Some(host), Some("ws")) = (uri.host(), uri.scheme_str()) else {
-            return Err(bad());
+        let (connector, port) = match uri.scheme_str() {
+            Some("ws") => (Connector::Plain, 80),
+            Some("wss") => {
+                let trust = match &address.trust {
+                    Some(trust) => trust.clone(),
+                    None => Trust::system()?,
+                };
+                (Connector::Rustls(trust.config()), 443)
+            }
+            _ => return Err(bad()),
         };
+        let host = uri.host().ok_or_else(bad)?;
         let headers = request.headers_mut();
         headers.insert(
             SEC_WEBSOCKET_PROTOCOL,
@@ -118,7 +149,7 @@ impl Link {
             let bearer = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| bad())?;
             headers.insert(AUTHORIZATION, bearer);
         }
-        let target = format!("{host}:{}", uri.port_u16().unwrap_or(80));
+        let target = format!("{host}:{}", uri.port_u16().unwrap_or(port));
         let stream = TcpStream::connect(&target)
             .await
             .and_then(|stream| stream.set_nodelay(true).map(|()| stream))
@@ -126,7 +157,7 @@ impl Link {
                 address: target,
                 why,
             })?;
-        let (socket, _) = client_async(request, MaybeTlsStream::Plain(stream))
+        let (socket, _) = client_async_tls_with_config(request, stream, None, Some(connector))
             .await
             .map_err(Box::new)?;
         let (write, read) = socket.split();

@@ -25,6 +25,7 @@ use load::client::{Progress, Reel};
 use load::device::{Choice, NativeDevice};
 use load::fleet::{self, Load};
 use load::link::Address;
+use load::trust::Trust;
 use wire::ClientMessage;
 
 /// Drives an edge server with many devices at a fixed arrival rate (an open loop: a slow answer
@@ -137,7 +138,7 @@ struct RunOptions {
     #[command(flatten)]
     frames: Frames,
 
-    /// The server's WebSocket.
+    /// The server's WebSocket: ws://, or wss:// for TLS.
     #[arg(
         long,
         env = "AECNN_LOAD_URL",
@@ -154,6 +155,11 @@ struct RunOptions {
         value_name = "TOKEN"
     )]
     token: Option<String>,
+
+    /// For wss://: a PEM file of the certificate authorities to believe instead of the system's. A
+    /// server's self-signed certificate will do as well.
+    #[arg(long, env = "AECNN_LOAD_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
 
     /// Clients, each with a WebSocket of its own.
     #[arg(
@@ -254,9 +260,16 @@ async fn main() -> Result<()> {
 }
 
 async fn run(options: &RunOptions) -> Result<()> {
+    // Once, and not for every client.
+    let trust = match &options.ca {
+        Some(file) => Some(Trust::file(file)?),
+        None if options.url.starts_with("wss:") => Some(Trust::system()?),
+        None => None,
+    };
     let address = Address {
         url: options.url.clone(),
         token: options.token.clone(),
+        trust,
     };
     let load = Load {
         clients: options.clients,

@@ -112,11 +112,7 @@ pub(super) async fn run(options: &ReplicasOptions) -> Result<()> {
         duration: pause * (2 * rounds + 2),
         drain: Duration::from_secs(10),
     };
-    let address = Address {
-        url: format!("ws://{front}/v1/stream"),
-        token: None,
-    };
-    let address = Arc::new(address);
+    let address = Arc::new(Address::new(format!("ws://{front}/v1/stream")));
     let (for_load, reels) = (Arc::clone(&address), reels.clone());
     let driving = tokio::spawn(async move { drive(&for_load, &reels, load).await });
     for round in 0..options.kills {

@@ -103,10 +103,7 @@ pub(super) async fn run(options: &SoakOptions) -> Result<()> {
         backend: Backend::Flex,
         flags: &["--queue", "256", "--idle-timeout", &idle_timeout],
     })?;
-    let address = Address {
-        url: server.url(),
-        token: None,
-    };
+    let address = Address::new(server.url());
     let whole = super::seconds(options.minutes * 60.0)?;
     let end = Instant::now() + whole;
 

@@ -102,10 +102,7 @@ pub(super) async fn run(options: &TableOptions) -> Result<()> {
         backend: options.backend,
         flags: &["--max-batch", &options.batch.to_string(), "--queue", "1024"],
     })?;
-    let address = Address {
-        url: server.url(),
-        token: None,
-    };
+    let address = Address::new(server.url());
     let (duration, alone) = (seconds(options.seconds)?, seconds(options.bare_seconds)?);
 
     let mut rows = Vec::new();
