@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod codec_file;
 pub mod mutate;
 pub mod run;
 pub mod targets;

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
-use crate::mutate::mutate;
 use crate::targets::Target;
 
 /// When a run ends.
@@ -54,7 +53,7 @@ pub fn run(target: &Target, bounds: Bounds, seed: u64) -> Outcome {
         } else {
             input.extend(&examples[random.usize(..examples.len())]);
             let other = &examples[random.usize(..examples.len())];
-            mutate(&mut input, other, target.longest, &mut random);
+            (target.change)(&mut input, other, target.longest, &mut random);
         }
         let began = Instant::now();
         let result = catch_unwind(AssertUnwindSafe(|| (target.check)(&input)));
@@ -75,6 +74,7 @@ pub fn run(target: &Target, bounds: Bounds, seed: u64) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mutate::mutate;
     use crate::targets::all;
 
     const BOUNDS: Bounds = Bounds {
@@ -88,6 +88,9 @@ mod tests {
             let outcome = run(&target, BOUNDS, 1);
             assert_eq!(outcome.crash, None, "{} panicked", target.name);
             let right = target.examples.len() as u64;
+            for example in &target.examples {
+                assert!(example.len() < target.longest, "{}", target.name);
+            }
             assert!(outcome.executions > 100, "{}: {outcome:?}", target.name);
             assert!(
                 outcome.accepted >= right,
@@ -103,6 +106,7 @@ mod tests {
             name: "fragile",
             examples: vec![b"abc".to_vec()],
             longest: 10,
+            change: mutate,
             check: Box::new(|bytes| {
                 assert_ne!(bytes.first(), Some(&b'z'));
                 true

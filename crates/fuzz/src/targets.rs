@@ -1,15 +1,19 @@
 //! What is run: each target reads bytes as one of the programs does, and checks what must hold.
 
-use aecnn::codec::{CodecFile, Method, Network, Rate, Transform};
+use aecnn::codec::{CodecFile, Method, Network, NetworkConfig, Rate, Transform};
 use aecnn::manifest::Manifest;
 use aecnn::{FeatureShape, Split, Variant};
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use edge_server::oip::message::Request;
 use edge_server::picture::{self, Source};
+use fastrand::Rng;
 use feature_codec::{ChannelCounts, Counts, Geometry, Tables};
 use image::{ImageFormat, RgbImage};
 use wire::{ClientMessage, ErrorCode, ErrorMessage, Frame, FrameHeader, Hello, ServerMessage};
+
+use crate::codec_file;
+use crate::mutate::mutate;
 
 /// The largest payload that the frames' target allows.
 const MAX_PAYLOAD: u32 = 4096;
@@ -17,14 +21,19 @@ const MAX_PAYLOAD: u32 = 4096;
 /// Reads bytes, panics where it must not, says whether it took them as right.
 pub type Check = Box<dyn Fn(&[u8]) -> bool>;
 
+/// Changes bytes, with the help of another example, into not more than so many bytes.
+pub type Change = fn(&mut Vec<u8>, &[u8], usize, &mut Rng);
+
 /// A parser and examples for it.
 pub struct Target {
     /// Its name.
     pub name: &'static str,
     /// Bytes that it takes as right.
     pub examples: Vec<Vec<u8>>,
-    /// Changed examples are cut to this length.
+    /// Changed examples are cut to this length, which no example has.
     pub longest: usize,
+    /// What makes a changed example of an example.
+    pub change: Change,
     /// The parser.
     pub check: Check,
 }
@@ -40,12 +49,14 @@ pub fn all() -> Result<Vec<Target>> {
             name: "message",
             examples: messages()?,
             longest: 8192,
+            change: mutate,
             check: Box::new(message),
         },
         Target {
             name: "frame",
             examples: frames(),
             longest: 6000,
+            change: mutate,
             check: Box::new(frame),
         },
         payload_target()?,
@@ -53,6 +64,7 @@ pub fn all() -> Result<Vec<Target>> {
             name: "tables",
             examples: vec![tables()?.to_bytes()],
             longest: 4096,
+            change: mutate,
             check: Box::new(|bytes| {
                 let read = Tables::from_bytes(bytes);
                 // What is taken is what would be written.
@@ -64,9 +76,10 @@ pub fn all() -> Result<Vec<Target>> {
         },
         Target {
             name: "codec-file",
-            examples: vec![codec_file()?],
+            examples: codec_files()?,
             longest: 1 << 16,
-            check: Box::new(|bytes| CodecFile::parse(bytes).is_ok()),
+            change: codec_file::change,
+            check: Box::new(codec),
         },
         Target {
             name: "manifest",
@@ -74,18 +87,21 @@ pub fn all() -> Result<Vec<Target>> {
                 include_bytes!("../../../models/resnet50-imagenet/manifest.json").to_vec(),
             ],
             longest: 1 << 16,
+            change: mutate,
             check: Box::new(|bytes| Manifest::parse(bytes).is_ok()),
         },
         Target {
             name: "picture",
             examples: pictures()?,
             longest: 1 << 16,
+            change: mutate,
             check: Box::new(|bytes| picture::decode(bytes, Source::Photograph).is_ok()),
         },
         Target {
             name: "infer",
             examples: infers(),
             longest: 8192,
+            change: mutate,
             check: Box::new(infer),
         },
     ])
@@ -194,6 +210,7 @@ fn payload_target() -> Result<Target> {
         name: "payload",
         examples,
         longest: 2048,
+        change: mutate,
         check: Box::new(move |bytes| {
             let decoded = tables.decode(bytes, GEOMETRY);
             decoded.is_ok_and(|symbols| {
@@ -205,11 +222,48 @@ fn payload_target() -> Result<Target> {
     })
 }
 
-/// A codec of the smallest size.
-fn codec_file() -> Result<Vec<u8>> {
+/// A codec file; with the tables of one that is taken, frames can be coded.
+fn codec(bytes: &[u8]) -> bool {
+    CodecFile::parse(bytes).is_ok_and(|codec| {
+        for rate in &codec.rates {
+            let geometry = codec.geometry(rate.channels());
+            let symbols = vec![0; rate.channels() * codec.positions()];
+            if let Ok(payload) = rate.tables.encode(&symbols, geometry) {
+                let decoded = rate.tables.decode(&payload, geometry);
+                assert_eq!(decoded.as_ref(), Ok(&symbols));
+            }
+        }
+        true
+    })
+}
+
+/// Small codecs: only the two maps, and with all of the small networks around them.
+fn codec_files() -> Result<Vec<Vec<u8>>> {
+    let networks = NetworkConfig {
+        attention: 3,
+        gain: true,
+        refine_blocks: 1,
+        refine_hidden: 2,
+    };
+    let of = |(method, config)| codec_file(method, config);
+    [
+        (Method::Klt, NetworkConfig::default()),
+        (Method::Aecnn, networks),
+    ]
+    .map(of)
+    .into_iter()
+    .collect()
+}
+
+fn codec_file(method: Method, config: NetworkConfig) -> Result<Vec<u8>> {
     let feature: FeatureShape = Variant::V1.feature_shape(Split::Stem);
-    let block = 8;
+    let block = 4;
     let values = CHANNELS * feature.channels * block * block;
+    let latent = [CHANNELS, feature.height / block, feature.width / block];
+    let tensors = config.tensors(feature.channels, latent);
+    let tensors = tensors
+        .into_iter()
+        .map(|(name, shape)| (name, vec![0.25; shape.iter().product()]));
     let transform = Transform {
         feature,
         block,
@@ -217,7 +271,10 @@ fn codec_file() -> Result<Vec<u8>> {
         analysis_bias: vec![0.0; CHANNELS],
         synthesis: vec![0.5; values],
         mean: vec![0.0; feature.channels * block * block],
-        network: Network::default(),
+        network: Network {
+            config,
+            tensors: tensors.collect(),
+        },
     };
     let rate = Rate {
         name: "only".to_owned(),
@@ -228,7 +285,7 @@ fn codec_file() -> Result<Vec<u8>> {
     };
     let codec = CodecFile::new(
         "fuzz".to_owned(),
-        Method::Klt,
+        method,
         "a1".repeat(32),
         Split::Stem,
         "nothing".to_owned(),
