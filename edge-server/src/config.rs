@@ -408,6 +408,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_deployed_sets_only_what_can_be_set() {
+        let command = Config::command();
+        let known: Vec<_> = command
+            .get_arguments()
+            .filter_map(|argument| argument.get_env()?.to_str())
+            .collect();
+        for text in [
+            include_str!("../../deploy/Containerfile"),
+            include_str!("../../deploy/kubernetes/edge-server.yaml"),
+            include_str!("../../deploy/kserve/inference-service.yaml"),
+        ] {
+            let words = text.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
+            for word in words.filter(|word| word.starts_with("EDGE_SERVER_")) {
+                assert!(known.contains(&word), "there is no setting {word}");
+            }
+        }
+    }
+
+    #[test]
     fn origins_are_checked() {
         let config = Config::parse_from([
             "edge-server",

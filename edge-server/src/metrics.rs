@@ -182,6 +182,10 @@ impl Metrics {
 }
 
 fn describe() {
+    // There from the start, or the first refusal would be no increase.
+    for outcome in ["taken", "same", "refused"] {
+        counter!("edge_model_reloads_total", "outcome" => outcome).increment(0);
+    }
     describe_counter!(
         "edge_received_total",
         "Frames, pictures and requests that came"
@@ -238,4 +242,75 @@ pub fn router(app: Arc<App>) -> Router {
 
 async fn metrics(State(app): State<Arc<App>>) -> Response {
     ([(CONTENT_TYPE, FORMAT)], app.metrics.text(&app)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Mutex;
+
+    use metrics::{
+        Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit,
+    };
+
+    use super::*;
+
+    /// Keeps the names of what is described.
+    #[derive(Default)]
+    struct Names(Mutex<BTreeSet<String>>);
+
+    impl Names {
+        fn keep(&self, name: &KeyName) {
+            self.0.lock().unwrap().insert(name.as_str().to_owned());
+        }
+    }
+
+    impl Recorder for Names {
+        fn describe_counter(&self, name: KeyName, _: Option<Unit>, _: SharedString) {
+            self.keep(&name);
+        }
+
+        fn describe_gauge(&self, name: KeyName, _: Option<Unit>, _: SharedString) {
+            self.keep(&name);
+        }
+
+        fn describe_histogram(&self, name: KeyName, _: Option<Unit>, _: SharedString) {
+            self.keep(&name);
+        }
+
+        fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
+            Counter::noop()
+        }
+
+        fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+            Gauge::noop()
+        }
+
+        fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+            Histogram::noop()
+        }
+    }
+
+    #[test]
+    fn alerts_and_dashboard_ask_for_metrics_that_there_are() {
+        let names = Names::default();
+        metrics::with_local_recorder(&names, describe);
+        let names = names.0.into_inner().unwrap();
+        assert!(names.len() > 10, "{names:?}");
+        for text in [
+            include_str!("../../deploy/prometheus-alerts.yaml"),
+            include_str!("../../deploy/grafana/edge-server.json"),
+        ] {
+            let words = text.split(|c: char| !(c.is_ascii_lowercase() || c == '_'));
+            let asked: Vec<_> = words.filter(|word| word.starts_with("edge_")).collect();
+            assert!(!asked.is_empty());
+            for word in asked {
+                let name = ["_bucket", "_sum", "_count"]
+                    .iter()
+                    .find_map(|part| word.strip_suffix(part))
+                    .unwrap_or(word);
+                assert!(names.contains(name), "there is no metric {word}");
+            }
+        }
+    }
 }

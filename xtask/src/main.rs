@@ -3,6 +3,7 @@
 
 mod bench;
 mod demo;
+mod deploy;
 mod package;
 mod page;
 mod process;

@@ -1,14 +1,21 @@
 //! Chores that run the server for a while: soak, fuzz, replicas, and clients that others wrote.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::steps::{say, step};
-use crate::{process, tools, workspace};
+use crate::steps::say;
+use crate::tools::{self, Venv};
+use crate::{process, workspace};
+
+/// The clients in Python.
+const CLIENTS: Venv = Venv {
+    name: "clients-venv",
+    packages: &["tritonclient[http]==2.73.0", "websockets==17.4"],
+    alone: &[],
+};
 
 /// Settings of the soak.
 #[derive(Debug, Args)]
@@ -77,7 +84,7 @@ pub(crate) fn clients() -> Result<Vec<Result<()>>> {
             .arg(&address)
             .arg(&frames),
     ));
-    match python() {
+    match tools::python(&CLIENTS) {
         Ok(python) => {
             outcomes.push(process::run(
                 Command::new(&python)
@@ -98,35 +105,6 @@ pub(crate) fn clients() -> Result<Vec<Result<()>>> {
         )),
     }
     Ok(outcomes)
-}
-
-/// A Python with the two clients, in a folder of its own.
-fn python() -> Result<PathBuf> {
-    let Some(system) = process::find(&["python3", "python"]) else {
-        bail!("there is no Python");
-    };
-    let folder = workspace::target().join("clients-venv");
-    let python = folder.join(if cfg!(windows) {
-        "Scripts/python.exe"
-    } else {
-        "bin/python"
-    });
-    let there = Command::new(&python)
-        .args(["-c", "import tritonclient.http, websockets"])
-        .stderr(Stdio::null())
-        .status();
-    if there.is_ok_and(|status| status.success()) {
-        return Ok(python);
-    }
-    step("installing tritonclient and websockets", || {
-        process::run(Command::new(system).args(["-m", "venv"]).arg(&folder))?;
-        process::run(
-            Command::new(&python)
-                .args(["-m", "pip", "install", "--quiet"])
-                .args(["tritonclient[http]==2.73.0", "websockets==17.4"]),
-        )
-    })?;
-    Ok(python)
 }
 
 /// Ends when dropped.

@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::steps::{complain, say, seconds, step};
 use crate::wasm::{self, Package, WasmOptions};
-use crate::{package, page, process, servers, tools, workspace};
+use crate::{deploy, package, page, process, servers, tools, workspace};
 
 /// The target for tests that run as WebAssembly in Node.js. It has what the test harness needs
 /// (arguments, standard output), and the same 32-bit arithmetic as the browser's.
@@ -60,7 +60,7 @@ impl Tally {
 type Suite = (&'static str, fn() -> Result<Tally>);
 
 /// In the order of how soon they can fail. What comes later uses what came before.
-const SUITES: [Suite; 11] = [
+const SUITES: [Suite; 12] = [
     ("format", format),
     ("clippy", clippy),
     ("clippy-wasm", clippy_wasm),
@@ -68,6 +68,7 @@ const SUITES: [Suite; 11] = [
     ("native", native_tests),
     ("codec-in-wasm", codec_in_wasm),
     ("protocol", protocol),
+    ("deploy", deploy),
     ("clients", clients),
     ("packages", packages),
     ("types", types),
@@ -204,6 +205,15 @@ fn protocol() -> Result<Tally> {
             .current_dir(workspace::root())
             .arg("crates/feature-codec/tests/protocol.mjs"),
     )))
+}
+
+/// Manifests, configurations and queries for those who run the server.
+fn deploy() -> Result<Tally> {
+    let mut tally = Tally::default();
+    for outcome in deploy::check() {
+        tally.add(Tally::check(outcome));
+    }
+    Ok(tally)
 }
 
 /// Clients that others wrote, in Python and Node.js.

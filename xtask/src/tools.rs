@@ -78,6 +78,53 @@ pub(crate) fn node_packages() -> Result<()> {
     )
 }
 
+/// Packages from Python's index, each with its version, in an environment of their own.
+pub(crate) struct Venv {
+    /// The environment's folder, in the build's.
+    pub(crate) name: &'static str,
+    /// Packages, with all that they need.
+    pub(crate) packages: &'static [&'static str],
+    /// Packages without what they need.
+    pub(crate) alone: &'static [&'static str],
+}
+
+/// The Python of an environment, which is made where it is missing or has other packages.
+pub(crate) fn python(venv: &Venv) -> Result<PathBuf> {
+    let Some(system) = find(&["python3", "python"]) else {
+        bail!("there is no Python");
+    };
+    let folder = workspace::target().join(venv.name);
+    let python = folder.join(if cfg!(windows) {
+        "Scripts/python.exe"
+    } else {
+        "bin/python"
+    });
+    // Written when all of them are there.
+    let list = folder.join("packages.txt");
+    let wanted = [venv.packages, venv.alone].concat().join("\n");
+    if std::fs::read_to_string(&list).is_ok_and(|there| there == wanted) {
+        return Ok(python);
+    }
+    step(
+        &format!("installing Python's packages into {}", venv.name),
+        || {
+            process::run(Command::new(system).args(["-m", "venv"]).arg(&folder))?;
+            let install = |flags: &[&str], packages: &[&str]| {
+                if packages.is_empty() {
+                    return Ok(());
+                }
+                let mut pip = Command::new(&python);
+                pip.args(["-m", "pip", "install", "--quiet"]);
+                process::run(pip.args(flags).args(packages))
+            };
+            install(&[], venv.packages)?;
+            install(&["--no-deps"], venv.alone)?;
+            Ok(std::fs::write(list, wanted)?)
+        },
+    )?;
+    Ok(python)
+}
+
 /// A Chromium or Chrome for the browser tests.
 pub(crate) fn chromium() -> Result<PathBuf> {
     if let Some(named) = std::env::var_os("CHROMIUM") {
