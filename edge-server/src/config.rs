@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use axum::http::Uri;
 use clap::{Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
@@ -200,6 +201,12 @@ pub struct Config {
     )]
     pub log: String,
 
+    /// Export spans of sessions and frames to the OpenTelemetry collector at this address, such as
+    /// http://127.0.0.1:4318, as OTLP over HTTP; none are exported when absent. The variables of
+    /// OpenTelemetry say the rest: OTEL_TRACES_SAMPLER how many, OTEL_SERVICE_NAME of whom.
+    #[arg(long, env = "EDGE_SERVER_OTLP_ENDPOINT", value_name = "URL", value_parser = parse_endpoint)]
+    pub otlp_endpoint: Option<Uri>,
+
     /// How log lines are written: for people, or one JSON object a line.
     #[arg(
         long,
@@ -372,6 +379,22 @@ fn parse_network(text: &str) -> Result<IpNet, String> {
         .map_err(|_| "give an address such as 10.0.0.7, or a network such as 10.0.0.0/8".to_owned())
 }
 
+/// An address without TLS, and without a query.
+fn parse_endpoint(text: &str) -> Result<Uri, String> {
+    let uri: Uri = text
+        .trim()
+        .parse()
+        .map_err(|_| "this is no URL".to_owned())?;
+    if uri.scheme_str() != Some("http") || uri.host().is_none() || uri.query().is_some() {
+        return Err(
+            "give an address such as http://127.0.0.1:4318; TLS and keys are the business of a \
+             collector nearby"
+                .to_owned(),
+        );
+    }
+    Ok(uri)
+}
+
 fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text
         .parse()
@@ -491,6 +514,21 @@ mod tests {
         assert!(error.is_err());
         let config = Config::parse_from(["edge-server", "--token", "a-secret-of-some-length"]);
         assert!(!format!("{config:?}").contains("secret"));
+    }
+
+    #[test]
+    fn collectors_are_spoken_to_over_http() {
+        let parse = |url| Config::try_parse_from(["edge-server", "--otlp-endpoint", url]);
+        assert!(parse("http://127.0.0.1:4318").is_ok());
+        assert!(parse("http://collector/path").is_ok());
+        for url in [
+            "https://example.org",
+            "127.0.0.1:4318",
+            "http://",
+            "http://a/?b",
+        ] {
+            assert!(parse(url).is_err(), "{url} was taken");
+        }
     }
 
     #[test]

@@ -9,8 +9,9 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use edge_server::app::App;
 use edge_server::catalogue::Catalogue;
-use edge_server::config::{Backend, Cli, Command, Config, LogFormat};
+use edge_server::config::{Backend, Cli, Command, Config};
 use edge_server::engine::{EngineError, Inference, Networks};
+use edge_server::log::Log;
 use edge_server::metrics::{self, Metrics};
 use edge_server::models;
 use edge_server::page::Page;
@@ -20,7 +21,6 @@ use tokio::net::TcpListener;
 #[cfg(unix)]
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
-use tracing_subscriber::EnvFilter;
 
 /// How long inference may take to end when everything else has.
 const GRACE: Duration = Duration::from_secs(5);
@@ -30,35 +30,27 @@ async fn main() -> Result<()> {
     let cli = Cli::parse();
     match cli.command {
         None => run(cli.config).await,
-        Some(Command::Check(config)) => check(*config),
+        Some(Command::Check(config)) => check(*config).await,
     }
 }
 
 /// Everything that can fail before a server serves, but for its port.
-fn check(config: Config) -> Result<()> {
-    prepare(&config)?;
+async fn check(config: Config) -> Result<()> {
+    let log = prepare(&config)?;
     certificate(&config)?;
     let page = Page::new(config.web_dir.as_deref()).context("--web-dir cannot be served")?;
     let (inference, app) = start(config, page)?;
     tracing::info!("settings, certificates and models are right, and every model runs");
     drop(app);
     inference.join();
+    log.end().await;
     Ok(())
 }
 
 /// Checks the settings and begins to log.
-fn prepare(config: &Config) -> Result<()> {
+fn prepare(config: &Config) -> Result<Log> {
     config.check()?;
-    let filter = EnvFilter::try_new(&config.log)?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
-    match config.log_format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
-    }
-    Ok(())
+    Ok(Log::begin(config)?)
 }
 
 /// The certificate, where https is wanted.
@@ -83,7 +75,7 @@ fn certificate(config: &Config) -> Result<Option<Arc<Tls>>> {
 }
 
 async fn run(config: Config) -> Result<()> {
-    prepare(&config)?;
+    let log = prepare(&config)?;
     let certificate = certificate(&config)?;
     let page = Page::new(config.web_dir.as_deref()).context("--web-dir cannot be served")?;
     // First the cheap things that can fail, then the models.
@@ -172,6 +164,7 @@ async fn run(config: Config) -> Result<()> {
     if timeout(GRACE, engines.wait()).await.is_err() {
         tracing::warn!("inference did not end in time");
     }
+    log.end().await;
     Ok(())
 }
 

@@ -9,18 +9,15 @@
 
 mod support;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aecnn::Variant;
-use aecnn::codec::CodecFile;
-use aecnn::manifest::{FileEntry, Manifest};
 use edge_server::engine::EngineError;
 use edge_server::models::{ReloadError, Reloaded, reload};
+use support::stem::Stem;
 use support::{Device, Fake, TestServer, hello, write_model, write_model_with};
 use tokio::time::timeout;
-use wire::{ErrorCode, Frame, FrameHeader, Hello, ServerMessage};
+use wire::{ErrorCode, ServerMessage};
 
 #[tokio::test]
 async fn a_session_keeps_its_models_and_they_are_freed_with_it() {
@@ -79,73 +76,6 @@ async fn what_is_not_right_changes_nothing() {
     write_model(&models);
     let same = reload(&server.app, |_| Ok(Fake)).await;
     assert!(matches!(same, Ok(Reloaded::Same)), "{same:?}");
-}
-
-/// What a device needs to know of the stem's codec in a folder.
-struct Stem {
-    manifest: Manifest,
-    index: usize,
-    codec: CodecFile,
-}
-
-impl Stem {
-    fn read(folder: &Path) -> Self {
-        let json = std::fs::read(folder.join("manifest.json")).unwrap();
-        let manifest = Manifest::parse(&json).unwrap();
-        let named = |name| move |codec: &aecnn::manifest::CodecEntry| codec.name == name;
-        let index = manifest.codecs.iter().position(named("klt-stem")).unwrap();
-        let bytes = std::fs::read(folder.join(&manifest.codecs[index].file.file)).unwrap();
-        Self {
-            codec: CodecFile::parse(&bytes).unwrap(),
-            manifest,
-            index,
-        }
-    }
-
-    /// Another codec of the same name in its place.
-    fn replace(mut self, folder: &Path) -> Self {
-        self.codec.fitted_to.push_str(", again");
-        let bytes = self.codec.to_bytes(Variant::V1).unwrap();
-        let entry = &mut self.manifest.codecs[self.index];
-        entry.file = FileEntry::of(entry.file.file.clone(), &bytes);
-        std::fs::write(folder.join(&entry.file.file), &bytes).unwrap();
-        let json = serde_json::to_vec(&self.manifest).unwrap();
-        std::fs::write(folder.join("manifest.json"), json).unwrap();
-        self
-    }
-
-    fn digest(&self) -> &str {
-        &self.manifest.codecs[self.index].file.sha256
-    }
-
-    fn hello(&self) -> Hello {
-        Hello {
-            codec: self.digest().to_owned(),
-            split: self.codec.split.as_u8(),
-            ..hello(&self.manifest)
-        }
-    }
-
-    /// The frame of a feature without anything in it.
-    fn frame(&self, sequence: u32) -> Vec<u8> {
-        let rate = &self.codec.rates[0];
-        let geometry = self.codec.geometry(rate.channels());
-        let symbols = vec![0; rate.channels() * self.codec.positions()];
-        let payload = rate.tables.encode(&symbols, geometry).unwrap();
-        let header = FrameHeader {
-            split: self.codec.split.as_u8(),
-            codec: u8::try_from(self.index).unwrap(),
-            rate: 0,
-            sequence,
-            capture_time_us: 0,
-            channels: u16::try_from(rate.channels()).unwrap(),
-        };
-        Frame {
-            header,
-            payload: &payload,
-        }
-        .encode()
-    }
 }
 
 /// Sends a frame and waits for its labels.

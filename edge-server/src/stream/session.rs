@@ -284,8 +284,10 @@ fn accept(
         .admit(Some(agreement.session))
         .map_err(|error| refuse(error.into()))?;
     let app = Arc::clone(app);
-    // With the session's span around it, it tells a frame's way through the log.
-    let span = tracing::debug_span!("frame", sequence, bytes = message.len());
+    // Tells a frame's way through the log. A trace of its own: a session may last for days.
+    let session = agreement.session;
+    let bytes = message.len();
+    let span = tracing::debug_span!(parent: None, "frame", session, sequence, bytes);
     let answer = frame::finish(app, agreement.clone(), frame, ticket).instrument(span);
     Ok(answer.map(move |answer| (sequence, answer)).boxed())
 }

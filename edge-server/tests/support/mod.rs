@@ -8,6 +8,7 @@
 )]
 
 pub mod process;
+pub mod stem;
 
 use std::net::SocketAddr;
 use std::path::Path;

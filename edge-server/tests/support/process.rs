@@ -86,6 +86,11 @@ impl Program {
         line(&mut self.log, &mut Vec::new(), what).await
     }
 
+    /// Waits for its end and says whether it was a good one.
+    pub fn ended_well(mut self) -> bool {
+        self.process.wait().unwrap().success()
+    }
+
     /// Sends it a signal, such as `-HUP`.
     pub fn signal(&self, signal: &str) {
         let pid = self.process.id().to_string();
