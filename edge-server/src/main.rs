@@ -10,7 +10,7 @@ use clap::Parser;
 use edge_server::app::App;
 use edge_server::catalogue::Catalogue;
 use edge_server::config::{Backend, Cli, Command, Config};
-use edge_server::engine::{EngineError, Inference, Networks};
+use edge_server::engine::{Backbones, EngineError, Inference, Networks};
 use edge_server::log::Log;
 use edge_server::metrics::{self, Metrics};
 use edge_server::models;
@@ -39,7 +39,7 @@ async fn check(config: Config) -> Result<()> {
     let log = prepare(&config)?;
     certificate(&config)?;
     let page = Page::new(config.web_dir.as_deref()).context("--web-dir cannot be served")?;
-    let (inference, app) = start(config, page)?;
+    let (inference, app) = start(config, page, &Backbones::default())?;
     tracing::info!("settings, certificates and models are right, and every model runs");
     drop(app);
     inference.join();
@@ -95,7 +95,8 @@ async fn run(config: Config) -> Result<()> {
     #[cfg(unix)]
     let hangup = signal(SignalKind::hangup()).context("the system gives no signals")?;
     let started = Instant::now();
-    let (inference, app) = start(config, page)?;
+    let backbones = Backbones::default();
+    let (inference, app) = start(config, page, &backbones)?;
     tracing::info!(ms = started.elapsed().as_millis(), "models loaded and warm");
     let address = listener.local_addr()?;
     let scheme = if certificate.is_some() {
@@ -127,7 +128,7 @@ async fn run(config: Config) -> Result<()> {
         tokio::spawn(models::keep_fresh(
             Arc::clone(&app),
             hangup,
-            move |catalogue| networks(catalogue, backend),
+            move |catalogue| networks(catalogue, backend, &backbones),
         ));
     }
     if let Some(listener) = metrics_listener {
@@ -169,13 +170,17 @@ async fn run(config: Config) -> Result<()> {
 }
 
 /// A catalogue's networks, loaded and run once.
-fn networks(catalogue: &Catalogue, backend: Backend) -> Result<Networks, EngineError> {
-    let mut networks = Networks::load(catalogue, backend)?;
+fn networks(
+    catalogue: &Catalogue,
+    backend: Backend,
+    in_use: &Backbones,
+) -> Result<Networks, EngineError> {
+    let mut networks = Networks::load_beside(catalogue, backend, in_use)?;
     networks.warm_up()?;
     Ok(networks)
 }
 
-fn start(config: Config, page: Page) -> Result<(Inference, Arc<App>)> {
+fn start(config: Config, page: Page, in_use: &Backbones) -> Result<(Inference, Arc<App>)> {
     let catalogue = Catalogue::read(&config.models).with_context(|| {
         format!(
             "no usable models in {}; start the server in the project's root folder or name the models' \
@@ -189,8 +194,9 @@ fn start(config: Config, page: Page) -> Result<(Inference, Arc<App>)> {
     let rules = config.rules();
     let metrics = Metrics::new()?;
     let (for_engine, backend) = (Arc::clone(&catalogue), config.backend);
+    let in_use = in_use.clone();
     let (inference, queue) = Inference::start(rules, metrics.clone(), move || {
-        networks(&for_engine, backend)
+        networks(&for_engine, backend, &in_use)
     })
     .with_context(|| format!("the backend `{}` did not come up", backend.name()))?;
     Ok((inference, App::new(config, catalogue, queue, page, metrics)))

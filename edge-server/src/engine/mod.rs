@@ -8,7 +8,7 @@ mod networks;
 mod queue;
 
 pub use batch::{Entry, Waiting};
-pub use networks::Networks;
+pub use networks::{Backbones, Networks};
 pub use queue::{Finished, Inference, Queue, QueueError, Rules, StartError, Ticket};
 
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! The real engine: ResNet-50 tails and the codecs' decoders on one burn device.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
 use aecnn::codec::{CodecFile, Decoder, dequantise};
@@ -10,7 +12,7 @@ use aecnn::{Split, Variant};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::{CodecId, Engine, EngineError, Input, Output};
-use crate::catalogue::Catalogue;
+use crate::catalogue::{Catalogue, Model};
 use crate::config::Backend;
 
 /// Every model of the catalogue, ready to run.
@@ -19,12 +21,41 @@ pub struct Networks {
     models: Vec<Network>,
 }
 
-/// One model. The tails share the network's weights.
+/// One model.
 struct Network {
     variant: Variant,
+    backbone: Arc<Backbone>,
+    codecs: Vec<Restorer>,
+}
+
+/// A network without codecs. The tails share its weights.
+struct Backbone {
     whole: ResNet50,
     tails: [Tail; Split::ALL.len()],
-    codecs: Vec<Restorer>,
+}
+
+/// The backbones that are in use, by the digests of their networks: models that are read anew with
+/// other codecs need no weights twice. Cheap to clone, and all clones know the same.
+#[derive(Clone, Default)]
+pub struct Backbones(Arc<Mutex<BTreeMap<String, Weak<Backbone>>>>);
+
+impl Backbones {
+    /// A model's backbone: that which is in use, or a new one.
+    fn get(&self, model: &Model, device: &Device) -> Result<Arc<Backbone>, EngineError> {
+        let digest = &model.manifest.digest;
+        let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(there) = known().get(digest).and_then(Weak::upgrade) {
+            return Ok(there);
+        }
+        let weights = Weights::read(&model.parts())?;
+        let whole = ResNet50::load(model.manifest.variant, &weights, device)?;
+        let tails = Split::ALL.map(|split| whole.tail(split));
+        let fresh = Arc::new(Backbone { whole, tails });
+        let mut known = known();
+        known.retain(|_, backbone| backbone.strong_count() > 0);
+        known.insert(digest.clone(), Arc::downgrade(&fresh));
+        Ok(fresh)
+    }
 }
 
 impl Network {
@@ -37,14 +68,14 @@ impl Network {
                 .into_iter()
                 .reduce(|(from, earlier), (entry, feature)| {
                     let earlier = match entry {
-                        Some(to) => self.whole.section(from, to).forward(earlier),
+                        Some(to) => self.backbone.whole.section(from, to).forward(earlier),
                         None => earlier,
                     };
                     (entry, joined(vec![earlier, feature]))
                 })?;
         Some(match entry {
-            Some(split) => self.tails[split.stages()].forward(feature),
-            None => self.whole.forward(feature),
+            Some(split) => self.backbone.tails[split.stages()].forward(feature),
+            None => self.backbone.whole.forward(feature),
         })
     }
 }
@@ -62,14 +93,31 @@ impl Networks {
     ///
     /// When weights do not load.
     pub fn load(catalogue: &Catalogue, backend: Backend) -> Result<Self, EngineError> {
+        Self::load_beside(catalogue, backend, &Backbones::default())
+    }
+
+    /// As [`Self::load`], beside others that may be in use: what is in use is not loaded again. Only
+    /// on the processor, for work on a GPU is ordered by thread, and weights stay with theirs.
+    ///
+    /// # Errors
+    ///
+    /// When weights do not load.
+    pub fn load_beside(
+        catalogue: &Catalogue,
+        backend: Backend,
+        in_use: &Backbones,
+    ) -> Result<Self, EngineError> {
+        let alone = Backbones::default();
+        let backbones = match backend == Backend::Flex {
+            true => in_use,
+            false => &alone,
+        };
         let device = device(backend);
         let models = catalogue
             .models()
             .iter()
             .map(|model| {
-                let weights = Weights::read(&model.parts())?;
-                let whole = ResNet50::load(model.manifest.variant, &weights, &device)?;
-                let tails = Split::ALL.map(|split| whole.tail(split));
+                let backbone = backbones.get(model, &device)?;
                 let codecs = model
                     .codecs
                     .iter()
@@ -82,8 +130,7 @@ impl Networks {
                     .collect::<Result<_, EngineError>>()?;
                 Ok(Network {
                     variant: model.manifest.variant,
-                    whole,
-                    tails,
+                    backbone,
                     codecs,
                 })
             })
@@ -253,5 +300,30 @@ fn device(backend: Backend) -> Device {
         Backend::Vulkan => Device::vulkan(burn::tensor::DeviceKind::DefaultDevice),
         #[cfg(feature = "cuda")]
         Backend::Cuda => Device::cuda(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn weights_in_use_are_not_loaded_again_and_are_freed_with_their_last_user() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
+        let catalogue = Catalogue::read(&folder).unwrap();
+        let in_use = Backbones::default();
+        let load = || Networks::load_beside(&catalogue, Backend::Flex, &in_use).unwrap();
+        let (first, mut second) = (load(), load());
+        let backbone = Arc::clone(&first.models[0].backbone);
+        assert!(Arc::ptr_eq(&backbone, &second.models[0].backbone));
+        drop(first);
+        second.warm_up().unwrap();
+        drop(second);
+        let left = Arc::downgrade(&backbone);
+        drop(backbone);
+        assert_eq!(left.strong_count(), 0);
+        assert!(load().warm_up().is_ok());
     }
 }
