@@ -199,6 +199,34 @@ test('the automatic choice follows the link and says why', async () => {
   await worker.close();
 });
 
+test('while everything runs on the device, pings tell how the link is', async () => {
+  const worker = await openWorker(browser, server.url, { split: 'stem' });
+  await worker.send({ type: 'load-whole' });
+  await worker.heard({ type: 'whole', state: 'ready' });
+  // Only raw pixels agree as much with the whole network, and no link here carries them as soon.
+  await worker.send({ type: 'automatic', goal: { kind: 'latency', floor: 1 } });
+  /** @param {import('../messages.js').Link} link @param {(measured: { kbps: number, rttMs: number }) => boolean} right */
+  const learns = async (link, right) => {
+    await worker.send({ type: 'link-emulation', link });
+    const before = await worker.count();
+    for (let turn = 0; turn < 60; turn += 1) {
+      await worker.answer(SURE[turn % SURE.length].file);
+      const decisions = (await worker.since(before)).filter((message) => message.type === 'decision');
+      const last = decisions.at(-1);
+      if (last && right(last.link)) return;
+    }
+    const told = (await worker.since(before)).flatMap((message) => (message.type === 'decision' ? [message.link] : []));
+    assert.fail(`${JSON.stringify(link)} was never seen: ${JSON.stringify(told)}`);
+  };
+  await learns({ kbps: 250, rttMs: 40, jitterMs: 0, loss: 0 }, ({ kbps, rttMs }) => kbps < 500 && rttMs < 120);
+  const before = await worker.count();
+  await learns({ kbps: 250, rttMs: 600, jitterMs: 0, loss: 0 }, ({ rttMs }) => rttMs > 450);
+  await learns({ kbps: 1_000, rttMs: 300, jitterMs: 0, loss: 0 }, ({ rttMs }) => rttMs > 200 && rttMs < 400);
+  const results = (await worker.since(before)).filter((message) => message.type === 'result');
+  assert.ok(results.every(({ way }) => way.kind === 'device'), 'no frame was sent to learn it');
+  await worker.close();
+});
+
 test('Shannon says what a channel can carry', () => {
   assert.equal(shannonKbps(0, 100), 100);
   assert.ok(Math.abs(shannonKbps(20, 180) - 1198.5) < 0.1, String(shannonKbps(20, 180)));
