@@ -191,7 +191,7 @@ test('the automatic choice follows the link and says why', async () => {
   const chosen = last.estimates.find(({ way }) => JSON.stringify(way) === JSON.stringify(last.way));
   assert.ok(chosen && chosen.ms <= 1_500, JSON.stringify(last));
   assert.ok(Math.abs(last.link.kbps / 400 - 1) < 0.3, `${last.link.kbps} kbit/s`);
-  assert.match(last.because, /^At \d+ kbit\/s and \d+ ms there and back, .* of 1500 ms, and agrees with the whole network on [\d.]+ % of pictures\.$/);
+  assert.match(last.because, /^At \d+ kbit\/s and \d+ ms there and back, (?:klt-stem at [\d,]+ B|\w+ at quality \d+) is expected to take \d+ of 1500 ms, and agrees with the whole network on [\d.]+ % of pictures\.$/);
   assert.ok(last.estimates.length > 10 && last.estimates.every(({ ms, bytes, agreement }) => ms > 0 && bytes >= 0 && agreement > 0));
 
   await worker.send({ type: 'automatic', goal: null });

@@ -105,6 +105,9 @@ pub struct Estimate {
     pub agreement: f64,
     /// Bytes up.
     pub bytes: f64,
+    /// What people call the way.
+    #[serde(skip)]
+    name: String,
     /// Time to label if all that is not known turns out well.
     #[serde(skip)]
     hoped_ms: f64,
@@ -392,6 +395,7 @@ impl Offload {
             ms: computing + network,
             agreement: candidate.agreement,
             bytes: cost.up_bytes,
+            name: candidate.name(),
             hoped_ms: computing * cost.hope + hoped,
         }
     }
@@ -488,7 +492,7 @@ fn because(chosen: &Estimate, all: &[Estimate], goal: Goal, link: &LinkEstimate)
         rate(link.kbps()),
         link.rtt_ms()
     );
-    let way = &chosen.way;
+    let way = &chosen.name;
     let ms = chosen.ms;
     match goal {
         Goal::Latency { floor } if !allowed(chosen, goal, 1.0) => format!(
@@ -499,12 +503,12 @@ fn because(chosen: &Estimate, all: &[Estimate], goal: Goal, link: &LinkEstimate)
         Goal::Latency { .. } => {
             let next = all
                 .iter()
-                .filter(|other| allowed(other, goal, 1.0) && !same_kind(&other.way, way))
+                .filter(|other| allowed(other, goal, 1.0) && !same_kind(&other.way, &chosen.way))
                 .min_by(|a, b| a.ms.total_cmp(&b.ms));
             match next {
                 Some(next) => format!(
                     "{at}, {way} is expected to take {ms:.0} ms; {} would take {:.0} ms.",
-                    next.way, next.ms
+                    next.name, next.ms
                 ),
                 None => format!("{at}, {way} is expected to take {ms:.0} ms, the least."),
             }
@@ -554,6 +558,7 @@ mod tests {
             ms,
             agreement,
             bytes: 1.0,
+            name: format!("{name} at 1,072 B"),
             hoped_ms: ms,
         }
     }
@@ -625,7 +630,7 @@ mod tests {
         let text = because(&all[0], &all, FAST, &LinkEstimate::default());
         assert_eq!(
             text,
-            "At 5.0 Mbit/s and 30 ms there and back, a at rate 0 is expected to take 50 ms; b at rate 0 would take 70 ms."
+            "At 5.0 Mbit/s and 30 ms there and back, a at 1,072 B is expected to take 50 ms; b at 1,072 B would take 70 ms."
         );
         let text = because(&all[1], &all, GOOD, &LinkEstimate::default());
         assert!(
