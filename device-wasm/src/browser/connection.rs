@@ -100,6 +100,8 @@ struct Sent {
 pub(super) struct Connection {
     core: Rc<Core>,
     url: RefCell<String>,
+    /// For a server that asks for one.
+    token: RefCell<Option<String>>,
     callbacks: RefCell<Callbacks>,
     frames_in_flight: Cell<usize>,
     top_k: Cell<Option<u8>>,
@@ -123,6 +125,7 @@ impl Connection {
         Rc::new_cyclic(|me| Self {
             core,
             url: RefCell::default(),
+            token: RefCell::default(),
             callbacks: RefCell::default(),
             frames_in_flight: Cell::new(1),
             top_k: Cell::new(None),
@@ -146,8 +149,10 @@ impl Connection {
         callbacks: Callbacks,
         frames_in_flight: Option<usize>,
         top_k: Option<u8>,
+        token: Option<String>,
     ) {
         self.url.replace(url.to_owned());
+        self.token.replace(token);
         self.callbacks.replace(callbacks);
         self.frames_in_flight.set(frames_in_flight.unwrap_or(1));
         self.top_k.set(top_k);
@@ -625,7 +630,8 @@ impl Connection {
     }
 
     fn open(&self) {
-        match Socket::open(&self.url.borrow(), &self.me) {
+        let opened = Socket::open(&self.url.borrow(), self.token.borrow().as_deref(), &self.me);
+        match opened {
             Ok(socket) => {
                 self.socket.replace(Some(socket));
             }

@@ -446,6 +446,7 @@ impl Device {
                 .as_f64()
                 .map(|n| n as usize),
             get(&callbacks, "topK").as_f64().map(|n| n as u8),
+            get(&callbacks, "token").as_string(),
         );
         Ok(())
     }
