@@ -224,6 +224,24 @@ test('while everything runs on the device, pings tell how the link is', async ()
   await learns({ kbps: 1_000, rttMs: 300, jitterMs: 0, loss: 0 }, ({ rttMs }) => rttMs > 200 && rttMs < 400);
   const results = (await worker.since(before)).filter((message) => message.type === 'result');
   assert.ok(results.every(({ way }) => way.kind === 'device'), 'no frame was sent to learn it');
+
+  // A link on which the server is sooner is noticed, and one on which it is not.
+  await worker.send({ type: 'automatic', goal: { kind: 'latency', floor: 0.8 } });
+  /** @param {import('../messages.js').Link} link @param {boolean} here */
+  const goes = async (link, here) => {
+    await worker.send({ type: 'link-emulation', link });
+    /** @type {Way[]} */
+    const ways = [];
+    for (let turn = 0; turn < 60; turn += 1) {
+      ways.push((await worker.answer(SURE[turn % SURE.length].file)).way);
+      if (ways.length > 4 && ways.slice(-4).every(({ kind }) => (kind === 'device') === here)) return;
+    }
+    assert.fail(`never with ${JSON.stringify(link)}: ${JSON.stringify(ways)}`);
+  };
+  for (let turn = 0; turn < 2; turn += 1) {
+    await goes({ kbps: 50_000, rttMs: 5, jitterMs: 1, loss: 0 }, false);
+    await goes({ kbps: 100, rttMs: 400, jitterMs: 1, loss: 0 }, true);
+  }
   await worker.close();
 });
 
