@@ -28,9 +28,20 @@ after(async () => {
 });
 
 test('a wrong token is told, a right one classifies and is remembered in this tab only', async () => {
-  const { page, close } = await open(browser, `${server.url}/?backend=cpu`, { allow: REFUSED });
+  const { page, close } = await open(browser, `${server.url}/?backend=cpu`, {
+    allow: REFUSED,
+    prepare: (opened) => opened.addInitScript(() => {
+      /** @type {string[]} */
+      const said = [];
+      Object.assign(globalThis, { said });
+      new MutationObserver(() => {
+        for (const one of document.querySelectorAll('.notice b')) said.push(one.textContent ?? '');
+      }).observe(document, { childList: true, subtree: true });
+    }),
+  });
   const dialog = page.getByRole('dialog', { name: 'The server asks for a token' });
   await dialog.waitFor();
+  assert.deepEqual(await page.evaluate(() => /** @type {any} */ (globalThis).said), [], 'nothing else is said to be wrong');
   assert.equal(await page.evaluate(() => document.activeElement?.id), 'token', 'the field has the focus');
   assert.equal(await page.isVisible('#token-complaint'), false);
   await page.evaluate(AXE);

@@ -21,6 +21,8 @@ import { codecByName, fetchFiles, fetchManifest, filesOfCodec, filesOfWhole, meg
 const AGAIN_MS = 60_000;
 /** What a browser says of a socket that was closed without a word. */
 const ABNORMAL = 1006;
+/** It is waited so long for the reason why a socket was refused before the device goes on. */
+const REASON_MS = 200;
 /** What a token is made of: it goes to the server as the name of a subprotocol. */
 const TOKEN = /^[A-Za-z0-9._~-]+$/;
 /** A frame that fails waits so long for the news that the device is lost. */
@@ -243,7 +245,8 @@ export class Device extends EventTarget {
       if (turn === this.#turn) this.dispatchEvent(new CustomEvent(type, { detail }));
     };
     const rust = this.#running();
-    let opening = false;
+    /** @type {import('../../device-wasm/src/types.d.ts').SessionState | null} */
+    let latest = null;
     rust.connect(this.#connection.url, {
       ...this.#connection.options,
       onResult: (answer) => {
@@ -258,9 +261,16 @@ export class Device extends EventTarget {
         tell('error')(failure);
       },
       onState: (state) => {
-        if (opening && state.state === 'waiting' && state.code === ABNORMAL) this.#askWhy();
-        opening = state.state === 'connecting';
-        tell('state')(this.#refusal && state.state === 'closed' ? { ...state, reason: this.#refusal } : state);
+        const refused = latest?.state === 'connecting' && state.state === 'waiting' && state.code === ABNORMAL;
+        latest = state;
+        if (!refused) {
+          tell('state')(this.#refusal && state.state === 'closed' ? { ...state, reason: this.#refusal } : state);
+          return;
+        }
+        // That the server is gone is not said where only a token is missing.
+        Promise.race([this.#askWhy(), sleep(REASON_MS)]).then(() => {
+          if (latest === state) tell('state')(state);
+        });
       },
       onSent: tell('sent'),
       onDecision: tell('decision'),
