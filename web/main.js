@@ -28,6 +28,7 @@ import { Source } from './page/source.js';
 import { fact, hideProgress, showBackend, showBackendFailed, showLink, showLoaded, showModel, showPlaces, showProgress } from './page/state.js';
 import { showSums } from './page/sums.js';
 import { showSteps } from './page/times.js';
+import { askForToken, rememberedToken } from './page/token.js';
 
 /** @typedef {import('./messages.js').ToWorker} ToWorker */
 /** @typedef {import('./messages.js').FromWorker} FromWorker */
@@ -60,6 +61,10 @@ let onGpu = false;
 let loaded = false;
 /** Whether the server listens. */
 let linked = false;
+/** What it was shown, where it asks for a token. @type {string | null} */
+let token = rememberedToken(settings.server);
+/** Whether it wants another token. */
+let locked = false;
 /** @type {Link | null} what is emulated */
 let link = wanted.link;
 let comparing = wanted.compare !== null;
@@ -327,9 +332,15 @@ function showState(state) {
   if (state.state === 'closed' && !loaded) return;
   showLink(state, settings.server);
   if (linked) {
+    locked = false;
     clearNotice('link');
+    clearNotice('token');
     clearNotice('ConnectionFailed');
     frames.pump();
+  } else if (locked) {
+    // The dialog says what is wanted.
+    markStale();
+    clearNotice('link');
   } else if (state.state === 'waiting') {
     markStale();
     const elsewhere = settings.server === location.origin ? '' : `, and lets pages of ${location.origin} in (--allow-origin)`;
@@ -344,6 +355,14 @@ function showState(state) {
 function showFailure({ name, message, hint, code, fatal }) {
   // The state of the link says this better.
   if (name === 'ConnectionFailed') return;
+  if (code === 'unauthorized') {
+    locked = true;
+    askForToken(settings.server, token, (given) => {
+      token = given;
+      send({ type: 'token', token });
+    });
+    return;
+  }
   const advice = `${sentence(message)} ${sentence(hint)}`;
   if (fatal) {
     hideProgress();
@@ -467,7 +486,7 @@ byId('export-json', HTMLButtonElement).addEventListener('click', () => {
 });
 
 if (complaint) notice('address', 'The address of this page has a setting that cannot be used.', complaint);
-send({ type: 'start', settings });
+send({ type: 'start', settings, token });
 try {
   const samples = await loadSamples();
   showSamples(samples, (sample) => source.showSample(sample));

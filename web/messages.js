@@ -66,7 +66,9 @@
 /**
  * `choose` loads what the codec needs; of a split that is loaded, only the codec. `link-emulation`: null ends it.
  * `load-whole` makes the way `device` possible: it downloads the rest of the network, once. `automatic`: null ends it.
- * @typedef {{ type: 'start', settings: Settings }
+ * `token`: of a server that asks for one, which was told as the failure with the code `unauthorized`.
+ * @typedef {{ type: 'start', settings: Settings, token: string | null }
+ *   | { type: 'token', token: string }
  *   | { type: 'choose', codec: string, rate: number }
  *   | { type: 'link-emulation', link: Link | null }
  *   | { type: 'load-whole' }

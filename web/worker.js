@@ -25,6 +25,8 @@ let ready = false;
 let recovering = false;
 /** @type {FrameMessage | null} the frame that is being worked on */
 let current = null;
+/** @type {Settings['server']} where frames go */
+let server = '';
 /** Loading happens one at a time, in the order it was asked for. @type {Promise<void>} */
 let queue = Promise.resolve();
 
@@ -38,7 +40,10 @@ self.addEventListener('message', (/** @type {MessageEvent<ToWorker>} */ event) =
   const message = event.data;
   switch (message.type) {
     case 'start':
-      enqueue(() => start(message.settings));
+      enqueue(() => start(message.settings, message.token));
+      break;
+    case 'token':
+      enqueue(async () => connect(message.token), false);
       break;
     case 'choose':
       enqueue(() => choose(message.codec, message.rate));
@@ -63,8 +68,9 @@ function enqueue(work, vital = true) {
   queue = queue.then(work).catch((error) => fail(error, vital));
 }
 
-/** @param {Settings} settings */
-async function start(settings) {
+/** @param {Settings} settings @param {string | null} token */
+async function start(settings, token) {
+  server = settings.server;
   onProgress({ label: 'Asking the server for its models', share: null, detail: '' });
   const manifest = await untilReachable(() => fetchManifest(HERE));
   tell({ type: 'models', manifest });
@@ -74,7 +80,12 @@ async function start(settings) {
   listen(device);
   const codec = pickCodec(manifest, settings);
   await choose(codec.name, pickRate(codec, settings.rate));
-  device.connect(settings.server, { topK: TOP_K });
+  connect(token);
+}
+
+/** @param {string | null} token */
+function connect(token) {
+  device?.connect(server, { topK: TOP_K, ...(token === null ? {} : { token }) });
 }
 
 /** @param {string} name @param {number} rate */

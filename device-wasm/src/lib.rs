@@ -8,6 +8,7 @@
 //! Everything that decides something is plain Rust and is tested natively. What touches the
 //! browser is thin and stands in `browser`, which is compiled for wasm32 only.
 
+pub mod attention;
 pub mod capture;
 pub mod clock;
 pub mod encode;

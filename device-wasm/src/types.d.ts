@@ -216,6 +216,11 @@ export interface ConnectOptions {
   framesInFlight?: number;
   /** Classes in each answer. Default: the server's. */
   topK?: number;
+  /**
+   * For a server that asks for one: letters, digits, `.`, `_`, `~`, `-`. Without one that it knows, the device says so by a `ServerError`
+   * with the code `unauthorized` and disconnects.
+   */
+  token?: string;
 }
 
 export interface SubmitOptions {

@@ -1,18 +1,27 @@
 //! The whole network on this device: what offloading is compared with.
 
+use std::future::Future;
+use std::pin::Pin;
+
 use aecnn::Split;
 use aecnn::classes::{softmax, top_k};
 use aecnn::manifest::{Manifest, ManifestError};
 use aecnn::preprocess::Preprocessing;
 use aecnn::resnet::{Front, ResNet50, part_names};
 use aecnn::weights::Weights;
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use wire::Prediction;
 
 use crate::clock::Stopwatch;
 use crate::encode::{Picture, StepTimings, network_input, read_back, see};
 use crate::error::DeviceError;
 use crate::model::check_part;
+
+/// What is awaited between the network's stages.
+pub type Between<'a> = &'a dyn Fn() -> Pin<Box<dyn Future<Output = ()> + 'a>>;
+
+/// The cuts between the stages.
+const CUTS: [Split; 4] = [Split::Stem, Split::Stage1, Split::Stage2, Split::Stage3];
 
 /// ResNet-50 and the names of its classes.
 #[derive(Debug)]
@@ -66,7 +75,8 @@ impl Whole {
         self.network.front(split)
     }
 
-    /// Takes a picture all the way to its `most` most probable classes.
+    /// Takes a picture all the way to its `most` most probable classes. On the processor that keeps the thread; where something
+    /// else is not to wait so long, `between` lets it have its turn.
     ///
     /// # Errors
     ///
@@ -75,13 +85,18 @@ impl Whole {
         &self,
         picture: Picture<'_>,
         most: usize,
+        between: Option<Between<'_>>,
     ) -> Result<Classified, DeviceError> {
         let mut timings = StepTimings::default();
         let mut watch = Stopwatch::start();
         let seen = see(picture, &self.preprocessing)?;
         let input = network_input(&seen, &self.preprocessing, &self.device);
         timings.preprocess = watch.lap();
-        let logits = read_back(self.network.forward(input)).await?;
+        let logits = match between {
+            None => self.network.forward(input),
+            Some(between) => self.in_stages(input, between).await,
+        };
+        let logits = read_back(logits).await?;
         timings.front = watch.lap();
         timings.total = timings.preprocess + timings.front;
         let probabilities = softmax(&logits)
@@ -99,5 +114,17 @@ impl Whole {
             timings,
             answer_ms: watch.lap(),
         })
+    }
+
+    /// As the network's `forward`, stage after stage.
+    async fn in_stages(&self, input: Tensor<4>, between: Between<'_>) -> Tensor<2> {
+        let mut feature = input;
+        let mut from = None;
+        for to in CUTS {
+            feature = self.network.section(from, to).forward(feature);
+            between().await;
+            from = Some(to);
+        }
+        self.network.tail(CUTS[CUTS.len() - 1]).forward(feature)
     }
 }

@@ -379,7 +379,14 @@ fn the_whole_network_answers_as_the_uncompressed_one() {
         width: rgba.width(),
         height: rgba.height(),
     };
-    let answer = at_once(whole.classify(picture, 3)).unwrap();
+    let answer = at_once(whole.classify(picture, 3, None)).unwrap();
+    let turns = std::cell::Cell::new(0);
+    let between = || -> std::pin::Pin<Box<dyn Future<Output = ()>>> {
+        turns.set(turns.get() + 1);
+        Box::pin(std::future::ready(()))
+    };
+    let in_stages = at_once(whole.classify(picture, 3, Some(&between))).unwrap();
+    assert_eq!((&in_stages.top, turns.get()), (&answer.top, 4));
     assert_eq!(answer.top.len(), 3);
     assert!(
         answer

@@ -289,6 +289,7 @@ impl Refusal {
             message: self.to_string(),
             hint: self.hint(),
             sequence,
+            ping: None,
             fatal: self.is_fatal(),
         }
     }

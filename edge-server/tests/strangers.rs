@@ -23,7 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::Error;
-use wire::{ErrorCode, ErrorMessage};
+use wire::{ErrorCode, ErrorMessage, ServerMessage};
 
 const TOKEN: &str = "a-token-for-this-test";
 
@@ -143,6 +143,20 @@ async fn frames_of_one_address_are_bounded_over_its_sessions() {
     two.send_frame(2, 5).await;
     let error = two.error().await;
     assert_eq!((error.code, error.fatal), (ErrorCode::TooFast, false));
+    one.ping(3, 0).await;
+    let error = one.error().await;
+    assert_eq!((error.code, error.ping), (ErrorCode::TooFast, Some(3)));
+}
+
+#[tokio::test]
+async fn probes_of_the_link_take_of_the_addresss_bytes() {
+    let server = TestServer::start(&["--max-bytes-per-address", "2000"]).await;
+    let mut device = server.device().await;
+    device.ping(1, 3900).await;
+    assert!(matches!(device.receive().await, Ok(ServerMessage::Pong(_))));
+    device.ping(2, 3000).await;
+    let error = device.error().await;
+    assert_eq!((error.code, error.ping), (ErrorCode::TooFast, Some(2)));
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use image::{ImageFormat, RgbImage};
 use support::{CHANNELS, NO_NUMBER, PANIC, SLOW, TestServer, frame, header, picture_frame};
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite::{Error, Message};
-use wire::{ErrorCode, Frame, Hello, PictureFormat, RAW_BYTES, ServerMessage, close};
+use wire::{ErrorCode, Frame, Hello, PictureFormat, Pong, RAW_BYTES, ServerMessage, close};
 
 #[tokio::test]
 async fn a_hello_is_welcomed_and_frames_are_answered() {
@@ -191,6 +191,10 @@ async fn messages_out_of_turn_end_the_session() {
     let mut nonsense = server.connect().await;
     nonsense.text("{\"type\":\"hello\"}").await;
     assert_eq!(nonsense.refused().await.1, close::BAD_MESSAGE);
+
+    let mut hasty = server.connect().await;
+    hasty.ping(1, 0).await;
+    assert_eq!(hasty.refused().await.1, close::POLICY);
 
     let mut twice = server.device().await;
     twice
@@ -560,6 +564,44 @@ async fn who_leaves_leaves_the_queue() {
         "{:?}",
         answered.elapsed()
     );
+}
+
+#[tokio::test]
+async fn a_probe_of_the_link_does_not_wait_for_frames() {
+    let server = TestServer::start(&["--in-flight", "1"]).await;
+    let mut device = server.connect().await;
+    assert!(device.hello(server.hello()).await.pings);
+    device.send_frame(1, SLOW).await;
+    for (id, padding) in [(0, 0), (u32::MAX, 4000)] {
+        device.ping(id, padding).await;
+        assert_eq!(
+            device.receive().await.unwrap(),
+            ServerMessage::Pong(Pong { id })
+        );
+    }
+    assert_eq!(device.class().await.0, 1, "the frame's answer comes later");
+}
+
+#[tokio::test]
+async fn probes_count_as_frames_do() {
+    let server = TestServer::start(&["--max-rate", "1"]).await;
+    let mut device = server.device().await;
+    device.ping(1, 0).await;
+    device.ping(2, 0).await;
+    device.ping(3, 0).await;
+    for id in [1, 2] {
+        assert_eq!(
+            device.receive().await.unwrap(),
+            ServerMessage::Pong(Pong { id })
+        );
+    }
+    let error = device.error().await;
+    assert_eq!(
+        (error.code, error.ping, error.sequence, error.fatal),
+        (ErrorCode::TooFast, Some(3), None, false)
+    );
+    device.send_frame(4, 5).await;
+    assert_eq!(device.error().await.sequence, Some(4));
 }
 
 #[tokio::test]

@@ -71,7 +71,7 @@ test('frames can go to another server, if that one lets this page in', async () 
   assert.match((await there.page.textContent('#engine-server')) ?? '', new RegExp(friendly.url));
   await there.close();
 
-  const refused = await open(browser, `${server.url}/?backend=cpu&server=${closed.url}`, { allow: /WebSocket connection to .* failed/ });
+  const refused = await open(browser, `${server.url}/?backend=cpu&server=${closed.url}`, { allow: /WebSocket connection to .* failed|blocked by CORS policy|ERR_FAILED/ });
   await refused.page.waitForSelector('.notice');
   assert.match((await notices(refused.page))[0], /tries again by itself.*--allow-origin/);
   await refused.close();

@@ -191,11 +191,57 @@ test('the automatic choice follows the link and says why', async () => {
   const chosen = last.estimates.find(({ way }) => JSON.stringify(way) === JSON.stringify(last.way));
   assert.ok(chosen && chosen.ms <= 1_500, JSON.stringify(last));
   assert.ok(Math.abs(last.link.kbps / 400 - 1) < 0.3, `${last.link.kbps} kbit/s`);
-  assert.match(last.because, /^At \d+ kbit\/s and \d+ ms there and back, .* of 1500 ms, and agrees with the whole network on [\d.]+ % of pictures\.$/);
+  assert.match(last.because, /^At \d+ kbit\/s and \d+ ms there and back, (?:klt-stem at [\d,]+ B|\w+ at quality \d+) is expected to take \d+ of 1500 ms, and agrees with the whole network on [\d.]+ % of pictures\.$/);
   assert.ok(last.estimates.length > 10 && last.estimates.every(({ ms, bytes, agreement }) => ms > 0 && bytes >= 0 && agreement > 0));
 
   await worker.send({ type: 'automatic', goal: null });
   assert.deepEqual((await worker.answer(SURE[0].file)).way, { kind: 'features', codec: 'klt-stem', rate: 5, channels: null });
+  await worker.close();
+});
+
+test('while everything runs on the device, pings tell how the link is', async () => {
+  const worker = await openWorker(browser, server.url, { split: 'stem' });
+  await worker.send({ type: 'load-whole' });
+  await worker.heard({ type: 'whole', state: 'ready' });
+  // Only raw pixels agree as much with the whole network, and no link here carries them as soon.
+  await worker.send({ type: 'automatic', goal: { kind: 'latency', floor: 1 } });
+  /** @param {import('../messages.js').Link} link @param {(measured: { kbps: number, rttMs: number }) => boolean} right */
+  const learns = async (link, right) => {
+    await worker.send({ type: 'link-emulation', link });
+    const before = await worker.count();
+    for (let turn = 0; turn < 60; turn += 1) {
+      await worker.answer(SURE[turn % SURE.length].file);
+      const decisions = (await worker.since(before)).filter((message) => message.type === 'decision');
+      const last = decisions.at(-1);
+      if (last && right(last.link)) return;
+    }
+    const told = (await worker.since(before)).flatMap((message) => (message.type === 'decision' ? [message.link] : []));
+    assert.fail(`${JSON.stringify(link)} was never seen: ${JSON.stringify(told)}`);
+  };
+  await learns({ kbps: 250, rttMs: 40, jitterMs: 0, loss: 0 }, ({ kbps, rttMs }) => kbps < 500 && rttMs < 120);
+  const before = await worker.count();
+  await learns({ kbps: 250, rttMs: 600, jitterMs: 0, loss: 0 }, ({ rttMs }) => rttMs > 450);
+  await learns({ kbps: 1_000, rttMs: 300, jitterMs: 0, loss: 0 }, ({ rttMs }) => rttMs > 200 && rttMs < 400);
+  const results = (await worker.since(before)).filter((message) => message.type === 'result');
+  assert.ok(results.every(({ way }) => way.kind === 'device'), 'no frame was sent to learn it');
+
+  // A link on which the server is sooner is noticed, and one on which it is not.
+  await worker.send({ type: 'automatic', goal: { kind: 'latency', floor: 0.8 } });
+  /** @param {import('../messages.js').Link} link @param {boolean} here */
+  const goes = async (link, here) => {
+    await worker.send({ type: 'link-emulation', link });
+    /** @type {Way[]} */
+    const ways = [];
+    for (let turn = 0; turn < 60; turn += 1) {
+      ways.push((await worker.answer(SURE[turn % SURE.length].file)).way);
+      if (ways.length > 4 && ways.slice(-4).every(({ kind }) => (kind === 'device') === here)) return;
+    }
+    assert.fail(`never with ${JSON.stringify(link)}: ${JSON.stringify(ways)}`);
+  };
+  for (let turn = 0; turn < 2; turn += 1) {
+    await goes({ kbps: 50_000, rttMs: 5, jitterMs: 1, loss: 0 }, false);
+    await goes({ kbps: 100, rttMs: 400, jitterMs: 1, loss: 0 }, true);
+  }
   await worker.close();
 });
 

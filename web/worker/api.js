@@ -19,6 +19,12 @@ import { codecByName, fetchFiles, fetchManifest, filesOfCodec, filesOfWhole, meg
 
 /** A device that is lost again within this time runs on the CPU from then on. */
 const AGAIN_MS = 60_000;
+/** What a browser says of a socket that was closed without a word. */
+const ABNORMAL = 1006;
+/** It is waited so long for the reason why a socket was refused before the device goes on. */
+const REASON_MS = 200;
+/** What a token is made of: it goes to the server as the name of a subprotocol. */
+const TOKEN = /^[A-Za-z0-9._~-]+$/;
 /** A frame that fails waits so long for the news that the device is lost. */
 const LOST_MS = 300;
 
@@ -38,6 +44,7 @@ export class Device extends EventTarget {
   /** Codecs that were loaded, by name. @type {Map<string, CodecEntry>} */ #codecs = new Map();
   #whole = false;
   /** @type {{ url: string, options: ConnectOptions } | null} */ #connection = null;
+  /** Why the server does not let this device in. @type {string | null} */ #refusal = null;
   /** @type {Link | null} */ #link = null;
   /** @type {Goal | null} */ #goal = null;
   /** @type {Pending | null} */ #pending = null;
@@ -142,6 +149,10 @@ export class Device extends EventTarget {
     const url = new URL(server, self.location.href);
     url.protocol = url.protocol.replace('http', 'ws');
     if (!url.pathname.endsWith('/v1/stream')) url.pathname = `${url.pathname.replace(/\/$/, '')}/v1/stream`;
+    if (options.token !== undefined && !TOKEN.test(options.token)) {
+      throw named('InvalidArgument', 'a token has letters, digits, “.”, “_”, “~” and “-”', 'give the token as the server has it');
+    }
+    this.#refusal = null;
     this.#connection = { url: url.href, options };
     this.#connectNow();
   }
@@ -234,6 +245,8 @@ export class Device extends EventTarget {
       if (turn === this.#turn) this.dispatchEvent(new CustomEvent(type, { detail }));
     };
     const rust = this.#running();
+    /** @type {import('../../device-wasm/src/types.d.ts').SessionState | null} */
+    let latest = null;
     rust.connect(this.#connection.url, {
       ...this.#connection.options,
       onResult: (answer) => {
@@ -247,10 +260,38 @@ export class Device extends EventTarget {
         this.#forget();
         tell('error')(failure);
       },
-      onState: tell('state'),
+      onState: (state) => {
+        const refused = latest?.state === 'connecting' && state.state === 'waiting' && state.code === ABNORMAL;
+        latest = state;
+        if (!refused) {
+          tell('state')(this.#refusal && state.state === 'closed' ? { ...state, reason: this.#refusal } : state);
+          return;
+        }
+        // That the server is gone is not said where only a token is missing.
+        Promise.race([this.#askWhy(), sleep(REASON_MS)]).then(() => {
+          if (latest === state) tell('state')(state);
+        });
+      },
       onSent: tell('sent'),
       onDecision: tell('decision'),
     });
+  }
+
+  /** A browser does not say why a server refused a socket; asked again without one, the server does. */
+  async #askWhy() {
+    const asking = this.#connection;
+    if (!asking) return;
+    /** @type {HeadersInit} */
+    const headers = asking.options.token ? { Authorization: `Bearer ${asking.options.token}` } : {};
+    const response = await fetch(asking.url.replace(/^ws/, 'http'), { headers }).catch(() => null);
+    // What else may be wrong shows itself when it is tried again.
+    if (response?.status !== 401) return;
+    const { message, hint, code } = await response.json().catch(() => ({}));
+    if (asking !== this.#connection) return;
+    this.#refusal = String(message ?? 'the server asks for a token');
+    const error = Object.assign(named('ServerError', this.#refusal, String(hint ?? '')), { code: String(code ?? 'unauthorized') });
+    this.dispatchEvent(new CustomEvent('error', { detail: error }));
+    this.disconnect();
   }
 
   #submitPending() {

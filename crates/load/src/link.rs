@@ -257,3 +257,72 @@ impl Receiver {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+    use tokio_tungstenite::accept_hdr_async;
+    use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+    use wire::{ErrorCode, Limits, Pong};
+
+    use super::*;
+
+    fn hello() -> Hello {
+        Hello {
+            client: "test".to_owned(),
+            model: "a".repeat(64),
+            codec: "b".repeat(64),
+            split: 0,
+            rate: 0,
+            top_k: None,
+            backend: None,
+        }
+    }
+
+    #[allow(clippy::result_large_err, reason = "the library wants the callback so")]
+    fn speak(_: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
+        let protocol = HeaderValue::from_static(SUBPROTOCOL);
+        response
+            .headers_mut()
+            .insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+        Ok(response)
+    }
+
+    #[tokio::test]
+    async fn pongs_of_nobodys_pings_are_passed_over() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}/v1/stream", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut socket = accept_hdr_async(stream, speak).await.unwrap();
+            socket.next().await.unwrap().unwrap();
+            let welcome = Welcome {
+                session: 1,
+                server: "test".to_owned(),
+                model: "a".repeat(64),
+                codecs: Vec::new(),
+                limits: Limits::default(),
+                pings: true,
+            };
+            let busy = ErrorMessage::new(ErrorCode::Overloaded, "busy", "");
+            for message in [
+                ServerMessage::Welcome(welcome),
+                ServerMessage::Pong(Pong { id: 9 }),
+                ServerMessage::Error(busy),
+            ] {
+                let text = message.to_json().unwrap();
+                socket.send(Message::text(text)).await.unwrap();
+            }
+            socket.next().await
+        });
+        let address = Address { url, token: None };
+        let mut link = Link::open(&address, hello()).await.unwrap();
+        assert!(link.welcome.pings);
+        let Event::Error(error) = link.receiver.next().await.unwrap() else {
+            panic!("the pong is no event");
+        };
+        assert_eq!(error.code, ErrorCode::Overloaded);
+        link.sender.close().await.unwrap();
+        server.await.unwrap();
+    }
+}

@@ -16,6 +16,9 @@ pub struct ErrorMessage {
     /// The frame it is about, where it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequence: Option<u32>,
+    /// The ping it is about, where it is about one: it stands in the place of its pong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ping: Option<u32>,
     /// Whether the sender closes the socket after this message.
     pub fatal: bool,
 }
@@ -29,6 +32,7 @@ impl ErrorMessage {
             message: message.into(),
             hint: hint.into(),
             sequence: None,
+            ping: None,
             fatal: code.is_fatal(),
         }
     }
@@ -37,6 +41,13 @@ impl ErrorMessage {
     #[must_use]
     pub fn about(mut self, sequence: u32) -> Self {
         self.sequence = Some(sequence);
+        self
+    }
+
+    /// The same error, about the ping `id`.
+    #[must_use]
+    pub fn about_ping(mut self, id: u32) -> Self {
+        self.ping = Some(id);
         self
     }
 }

@@ -56,6 +56,9 @@ pub struct Welcome {
     /// What the server allows.
     #[serde(default)]
     pub limits: Limits,
+    /// Whether the server answers a [`Ping`](crate::Ping). One whose welcome does not say so takes it for a bad message.
+    #[serde(default)]
+    pub pings: bool,
 }
 
 impl Welcome {

@@ -17,6 +17,7 @@ mod hello;
 mod limits;
 mod message;
 mod picture;
+mod ping;
 mod upload;
 
 pub use answer::{ClassifyResponse, FrameResult, Prediction, Timings};
@@ -27,6 +28,7 @@ pub use hello::{CodecInfo, Hello, Welcome};
 pub use limits::{Limits, MAX_CLIENT_TEXT, MAX_SERVER_TEXT, MAX_TOP_K};
 pub use message::{ClientMessage, ServerMessage};
 pub use picture::{PictureFormat, PictureFrame, PictureHeader, RAW_BYTES};
+pub use ping::{Ping, Pong};
 pub use upload::Upload;
 
 /// The WebSocket subprotocol, and with it the version of every message. A server that does not speak it

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ErrorMessage, FrameResult, Hello, MAX_CLIENT_TEXT, MAX_SERVER_TEXT, MessageError, Welcome,
+    ErrorMessage, FrameResult, Hello, MAX_CLIENT_TEXT, MAX_SERVER_TEXT, MessageError, Ping, Pong,
+    Welcome,
 };
 
 /// What a device sends as text. (Frames are binary: [`Frame`](crate::Frame).)
@@ -13,6 +14,8 @@ use crate::{
 pub enum ClientMessage {
     /// The first message of a session.
     Hello(Hello),
+    /// A probe of the link; only for servers whose welcome says that they answer it.
+    Ping(Ping),
     /// Something that the server sent was wrong.
     Error(ErrorMessage),
 }
@@ -52,6 +55,8 @@ pub enum ServerMessage {
     Welcome(Welcome),
     /// The answer to a frame.
     Result(FrameResult),
+    /// The answer to a ping.
+    Pong(Pong),
     /// Something was refused or failed.
     Error(ErrorMessage),
 }

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use wire::{
     ClientMessage, CodecInfo, ErrorCode, ErrorMessage, Frame, FrameError, FrameHeader, FrameResult,
     HEADER_BYTES, Hello, Limits, MAX_CLIENT_TEXT, MAX_SERVER_TEXT, MessageError, PictureFormat,
-    PictureFrame, PictureHeader, Prediction, RAW_BYTES, ServerMessage, Timings, Upload, Welcome,
+    PictureFrame, PictureHeader, Ping, Pong, Prediction, RAW_BYTES, ServerMessage, Timings, Upload,
+    Welcome,
 };
 
 fn header() -> impl Strategy<Value = FrameHeader> {
@@ -89,15 +90,22 @@ fn welcome() -> impl Strategy<Value = Welcome> {
             ..Limits::default()
         },
     );
-    (0..1u64 << 53, ".{0,32}", digest(), vec(codec, 0..6), limits).prop_map(
-        |(session, server, model, codecs, limits)| Welcome {
+    (
+        0..1u64 << 53,
+        ".{0,32}",
+        digest(),
+        vec(codec, 0..6),
+        limits,
+        any::<bool>(),
+    )
+        .prop_map(|(session, server, model, codecs, limits, pings)| Welcome {
             session,
             server,
             model,
             codecs,
             limits,
-        },
-    )
+            pings,
+        })
 }
 
 fn result() -> impl Strategy<Value = FrameResult> {
@@ -196,14 +204,21 @@ proptest! {
     }
 
     #[test]
-    fn the_messages_of_clients_round_trip(hello in hello()) {
-        let message = ClientMessage::Hello(hello);
-        prop_assert_eq!(ClientMessage::parse(&message.to_json().unwrap()).unwrap(), message);
+    fn the_messages_of_clients_round_trip(hello in hello(), id in any::<u32>(), padding in ".{0,200}") {
+        for message in [ClientMessage::Hello(hello), ClientMessage::Ping(Ping { id, padding })] {
+            prop_assert_eq!(ClientMessage::parse(&message.to_json().unwrap()).unwrap(), message);
+        }
     }
 
     #[test]
-    fn the_messages_of_servers_round_trip(welcome in welcome(), result in result()) {
-        for message in [ServerMessage::Welcome(welcome), ServerMessage::Result(result)] {
+    fn the_messages_of_servers_round_trip(welcome in welcome(), result in result(), id in any::<u32>()) {
+        let refused = ErrorMessage::new(ErrorCode::TooFast, "", "").about_ping(id);
+        for message in [
+            ServerMessage::Welcome(welcome),
+            ServerMessage::Result(result),
+            ServerMessage::Pong(Pong { id }),
+            ServerMessage::Error(refused),
+        ] {
             prop_assert_eq!(ServerMessage::parse(&message.to_json().unwrap()).unwrap(), message);
         }
     }
@@ -321,6 +336,49 @@ fn text_beyond_the_limit_is_not_even_read() {
         ClientMessage::Error(long).to_json(),
         Err(MessageError::TooLong { .. })
     ));
+}
+
+#[test]
+fn a_ping_is_as_long_as_a_text_may_be() {
+    let ping = |length| {
+        ClientMessage::Ping(Ping {
+            id: 7,
+            padding: "x".repeat(length),
+        })
+        .to_json()
+    };
+    let around = ping(1).unwrap().len() - 1;
+    let longest = ping(MAX_CLIENT_TEXT - around).unwrap();
+    assert_eq!(longest.len(), MAX_CLIENT_TEXT);
+    assert!(ClientMessage::parse(&longest).is_ok());
+    assert!(matches!(
+        ping(MAX_CLIENT_TEXT - around + 1),
+        Err(MessageError::TooLong { .. })
+    ));
+    for wrong in [
+        r#"{"type":"ping"}"#,
+        r#"{"type":"ping","id":-1}"#,
+        r#"{"type":"ping","id":4294967296}"#,
+        r#"{"type":"ping","id":1,"padding":9}"#,
+    ] {
+        assert_eq!(
+            ClientMessage::parse(wrong).unwrap_err().code(),
+            ErrorCode::BadMessage,
+            "{wrong}"
+        );
+    }
+}
+
+#[test]
+fn a_server_that_does_not_name_pings_answers_none() {
+    let ServerMessage::Welcome(welcome) = ServerMessage::parse(&format!(
+        r#"{{"type":"welcome","session":1,"server":"","model":"{}","codecs":[]}}"#,
+        "0".repeat(64)
+    ))
+    .unwrap() else {
+        panic!("it is a welcome");
+    };
+    assert!(!welcome.pings);
 }
 
 #[test]

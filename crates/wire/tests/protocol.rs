@@ -57,7 +57,7 @@ fn the_messages_of_clients_round_trip() {
             ClientMessage::parse(text).unwrap_or_else(|error| panic!("{error} in {text}"));
         assert_eq!(value(&message.to_json().unwrap()), value(text));
     }
-    assert!(examples.len() >= 3);
+    assert!(examples.len() >= 4);
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn the_messages_of_servers_round_trip() {
             );
         }
     }
-    assert_eq!((examples.len(), welcomes), (3, 1));
+    assert_eq!((examples.len(), welcomes), (4, 1));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The connection's driver: does what the [`Session`] says, feeds it what happens, and takes frames their ways.
 
 use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::{Rc, Weak};
 
 use js_sys::{Date, Function, Int16Array, Math};
@@ -12,22 +14,24 @@ use wire::{FrameResult, HEADER_BYTES, Hello, Timings};
 use super::canvas::close;
 use super::convert::{message, set, to_js};
 use super::device::Core;
-use super::shaper::{Shaper, Through};
+use super::shaper::{Received, Shaper, Through};
 use super::socket::{Socket, Up};
-use super::timer::Timer;
+use super::timer::{Timer, pause};
+use crate::attention::Attention;
 use crate::clock::now_ms;
 use crate::encode::StepTimings;
 use crate::error::DeviceError;
 use crate::link::LinkSettings;
-use crate::offload::{Decision, Goal, Observation, Offload};
+use crate::offload::{Decision, Goal, LOOK_MS, Observation, Offload};
 use crate::session::{Action, FrameCounts, Frames, Session};
 use crate::steps::{Steps, network_ms};
 use crate::way::Way;
+use crate::whole::Between;
 
-/// How often a frame that is on its way is looked at while the way is chosen automatically, in milliseconds.
-const LOOK_MS: f64 = 250.0;
 /// A decision that has not changed is told again after so many milliseconds.
 const TELL_MS: f64 = 1_000.0;
+/// What the real link to a server on the same machine takes, in milliseconds.
+const ANSWER_HERE_MS: f64 = 2.0;
 /// Classes in an answer of this device, where none were asked for: as the server's.
 const TOP_K: u8 = 5;
 
@@ -96,6 +100,8 @@ struct Sent {
 pub(super) struct Connection {
     core: Rc<Core>,
     url: RefCell<String>,
+    /// For a server that asks for one.
+    token: RefCell<Option<String>>,
     callbacks: RefCell<Callbacks>,
     frames_in_flight: Cell<usize>,
     top_k: Cell<Option<u8>>,
@@ -108,6 +114,9 @@ pub(super) struct Connection {
     /// The last decision that was told, and when.
     told: RefCell<Option<(Way, f64)>>,
     look: RefCell<Option<Timer>>,
+    attention: Cell<Attention>,
+    /// When the text that is being read was there, and for how long before that it may have been there.
+    arrival: Cell<[f64; 2]>,
     me: Weak<Self>,
 }
 
@@ -116,6 +125,7 @@ impl Connection {
         Rc::new_cyclic(|me| Self {
             core,
             url: RefCell::default(),
+            token: RefCell::default(),
             callbacks: RefCell::default(),
             frames_in_flight: Cell::new(1),
             top_k: Cell::new(None),
@@ -127,6 +137,8 @@ impl Connection {
             offload: RefCell::default(),
             told: RefCell::new(None),
             look: RefCell::new(None),
+            attention: Cell::default(),
+            arrival: Cell::default(),
             me: me.clone(),
         })
     }
@@ -137,8 +149,10 @@ impl Connection {
         callbacks: Callbacks,
         frames_in_flight: Option<usize>,
         top_k: Option<u8>,
+        token: Option<String>,
     ) {
         self.url.replace(url.to_owned());
+        self.token.replace(token);
         self.callbacks.replace(callbacks);
         self.frames_in_flight.set(frames_in_flight.unwrap_or(1));
         self.top_k.set(top_k);
@@ -253,7 +267,10 @@ impl Connection {
             .and_then(Session::limits)
             .map(|limits| limits.max_picture);
         let candidates = self.core.models.borrow().candidates(pictures);
-        self.offload.borrow_mut().set_candidates(candidates);
+        let pings = (self.session.borrow().as_ref()).is_some_and(Session::answers_pings);
+        let mut offload = self.offload.borrow_mut();
+        offload.set_candidates(candidates);
+        offload.set_pings(pings);
     }
 
     /// Decides anew where the choice is automatic, and tells of it.
@@ -303,6 +320,7 @@ impl Connection {
             return;
         };
         spawn_local(async move {
+            me.attend(Attention::work);
             let done = match way {
                 Way::Device => me.answer_here(&next).await,
                 way => me.encode_and_send(&next, way).await,
@@ -312,8 +330,24 @@ impl Connection {
                 me.frames.borrow_mut().failed();
                 me.tell(|to| to.on_error.clone(), &error.into());
             }
+            me.attend(Attention::look);
             me.pump();
         });
+    }
+
+    fn attend(&self, change: impl FnOnce(&mut Attention, f64)) {
+        let mut attention = self.attention.get();
+        change(&mut attention, now_ms());
+        self.attention.set(attention);
+    }
+
+    /// Between the stages of the network: takes up what has come. An emulated link hands the ping to the real one, whose answer is
+    /// then waited for a moment, or it would wait for the next stage.
+    async fn look_up(&self) {
+        self.attend(Attention::look);
+        let emulated = self.shaper.borrow().is_some();
+        pause(if emulated { ANSWER_HERE_MS } else { 0.0 }).await;
+        self.attend(Attention::work);
     }
 
     async fn encode_and_send(&self, next: &Waiting, way: Way) -> Result<(), DeviceError> {
@@ -365,7 +399,10 @@ impl Connection {
 
     async fn answer_here(&self, next: &Waiting) -> Result<(), DeviceError> {
         let most = self.top_k.get().unwrap_or(TOP_K);
-        let (sequence, classified) = self.core.classify(next, usize::from(most)).await?;
+        let between = || -> Pin<Box<dyn Future<Output = ()> + '_>> { Box::pin(self.look_up()) };
+        let pinging = self.offload.borrow().is_pinging();
+        let between = pinging.then_some(&between as Between<'_>);
+        let (sequence, classified) = (self.core.classify(next, usize::from(most), between)).await?;
         let result = FrameResult {
             sequence,
             capture_time_us: next.capture_time_us,
@@ -395,6 +432,8 @@ impl Connection {
             down_bytes: 0.0,
         };
         self.offload.borrow_mut().observe(now_ms(), &seen, None);
+        // Until the next frame is there, the thread has time for the answer.
+        self.ping();
         let steps = Steps::here_only(&sent.timings, classified.answer_ms);
         {
             let mut frames = self.frames.borrow_mut();
@@ -457,6 +496,11 @@ impl Connection {
                     self.pump();
                 }
                 Action::Answer { result, bytes } => self.answered(&result, bytes),
+                Action::Pong { id, bytes } => {
+                    let [at, unseen_ms] = self.arrival.get();
+                    (self.offload.borrow_mut()).ponged(at, id, bytes as f64, unseen_ms);
+                }
+                Action::PingRefused(id) => self.offload.borrow_mut().ping_refused(id),
                 Action::Fail(error) => self.failed(error),
             }
         }
@@ -499,7 +543,7 @@ impl Connection {
         };
         let steps = Steps::sent(&sent.timings, &result.timings, round_trip_ms, answer_ms);
         self.traffic();
-        self.look.replace(None);
+        self.look_later();
         self.tell_result(result, &sent, &steps, round_trip_ms, bytes);
         self.pump();
     }
@@ -553,15 +597,31 @@ impl Connection {
         self.with_session(|session| session.traffic(on_their_way));
     }
 
-    /// Looks at the frame that is on its way before its answer comes, where the way is chosen automatically.
+    /// Asks how the link is, if that is due.
+    fn ping(&self) {
+        let ping = self.offload.borrow_mut().ping(now_ms());
+        let Some(ping) = ping else {
+            return;
+        };
+        if self.transmit(Up::Text(ping)).is_err() {
+            // That the socket is gone is told by others.
+            self.offload.borrow_mut().broke();
+        }
+        self.look_later();
+    }
+
+    /// Looks at what is on its way before its answer comes, where the way is chosen automatically.
     fn look_later(&self) {
-        if !self.offload.borrow().is_on() {
+        if !self.offload.borrow().is_waiting() {
+            self.look.replace(None);
             return;
         }
         let me = self.me.clone();
         let timer = Timer::start(LOOK_MS, move || {
             if let Some(connection) = me.upgrade() {
-                connection.offload.borrow_mut().wait(now_ms());
+                let now = now_ms();
+                let unseen_ms = connection.attention.get().unseen_ms(now);
+                connection.offload.borrow_mut().wait(now, unseen_ms);
                 connection.decide();
                 connection.look_later();
             }
@@ -570,7 +630,8 @@ impl Connection {
     }
 
     fn open(&self) {
-        match Socket::open(&self.url.borrow(), &self.me) {
+        let opened = Socket::open(&self.url.borrow(), self.token.borrow().as_deref(), &self.me);
+        match opened {
             Ok(socket) => {
                 self.socket.replace(Some(socket));
             }
@@ -610,12 +671,23 @@ impl Connection {
 
     /// A text came from the socket.
     pub(super) fn received(&self, text: String) {
+        let at = now_ms();
+        let received = Received {
+            text,
+            at,
+            unseen_ms: self.attention.get().unseen_ms(at),
+        };
         if let Some(shaper) = self.shaper.borrow_mut().as_mut() {
-            shaper.receive(text);
+            shaper.receive(received);
         } else {
-            return self.with_session(|session| session.text(&text));
+            return self.read(&received);
         }
         self.arm_shaper();
+    }
+
+    fn read(&self, received: &Received) {
+        self.arrival.set([received.at, received.unseen_ms]);
+        self.with_session(|session| session.text(&received.text));
     }
 
     fn came_through(&self, through: Through) {
@@ -624,8 +696,8 @@ impl Connection {
                 self.tell(|to| to.on_error.clone(), &error.into());
             }
         }
-        for text in through.down {
-            self.with_session(|session| session.text(&text));
+        for received in through.down {
+            self.read(&received);
         }
     }
 
@@ -647,7 +719,7 @@ impl Connection {
         if let Some(shaper) = self.shaper.borrow_mut().as_mut() {
             shaper.rest();
         }
-        self.offload.borrow_mut().lost();
+        self.offload.borrow_mut().broke();
     }
 
     pub(super) fn socket_closed(&self, code: u16, reason: &str) {

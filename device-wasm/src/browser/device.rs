@@ -23,7 +23,7 @@ use crate::model::{LoadedModel, ModelFiles};
 use crate::models::Models;
 use crate::offload::Goal;
 use crate::way::{Format, Way};
-use crate::whole::Classified;
+use crate::whole::{Between, Classified};
 
 #[wasm_bindgen]
 extern "C" {
@@ -154,12 +154,13 @@ impl Core {
         &self,
         frame: &Waiting,
         most: usize,
+        between: Option<Between<'_>>,
     ) -> Result<(u32, Classified), DeviceError> {
         let whole = self.models.borrow().whole()?;
         let mut watch = Stopwatch::start();
         let pixels = self.canvas.borrow_mut().read(&frame.source)?;
         let capture = watch.lap();
-        let mut classified = whole.classify(pixels.picture(), most).await?;
+        let mut classified = whole.classify(pixels.picture(), most, between).await?;
         classified.timings.capture = capture;
         classified.timings.total += capture;
         Ok((self.next_sequence(), classified))
@@ -327,7 +328,7 @@ impl Device {
         let start = now_ms();
         if whole == Some(true) {
             let whole = self.core.models.borrow().whole()?;
-            whole.classify(picture, 1).await?;
+            whole.classify(picture, 1, None).await?;
         } else {
             let (model, rate) = self.core.chosen()?;
             let sequence = self.core.sequence.get();
@@ -445,6 +446,7 @@ impl Device {
                 .as_f64()
                 .map(|n| n as usize),
             get(&callbacks, "topK").as_f64().map(|n| n as u8),
+            get(&callbacks, "token").as_string(),
         );
         Ok(())
     }

@@ -14,15 +14,26 @@ const SEEDS: [u64; 2] = [0x5eed_0001, 0x5eed_0002];
 /// Both directions of an emulated link.
 pub(super) struct Shaper {
     up: Lane<Up>,
-    down: Lane<String>,
+    down: Lane<Received>,
     timer: Option<Timer>,
+    /// By how much what was last handed over was late, because the thread was busy: its answer is on the link as much earlier.
+    late_ms: f64,
+}
+
+/// A text that came from the server.
+pub(super) struct Received {
+    pub(super) text: String,
+    /// When it was there.
+    pub(super) at: f64,
+    /// For how long before that it may have been there.
+    pub(super) unseen_ms: f64,
 }
 
 /// What has come through.
 #[derive(Default)]
 pub(super) struct Through {
     pub(super) up: Vec<Up>,
-    pub(super) down: Vec<String>,
+    pub(super) down: Vec<Received>,
 }
 
 impl Shaper {
@@ -32,6 +43,7 @@ impl Shaper {
             up: Lane::new(settings, up),
             down: Lane::new(settings, down),
             timer: None,
+            late_ms: 0.0,
         }
     }
 
@@ -45,17 +57,23 @@ impl Shaper {
         self.up.send(now_ms(), up.bytes(), up);
     }
 
-    pub(super) fn receive(&mut self, text: String) {
-        self.down.send(now_ms(), text.len(), text);
+    pub(super) fn receive(&mut self, received: Received) {
+        let at = received.at - std::mem::take(&mut self.late_ms);
+        self.down.send(at, received.text.len(), received);
     }
 
     /// What has come through by now.
     pub(super) fn through(&mut self) -> Through {
         let now = now_ms() + GRAIN_MS;
-        Through {
-            up: std::iter::from_fn(|| self.up.arrived(now)).collect(),
-            down: std::iter::from_fn(|| self.down.arrived(now)).collect(),
+        let mut through = Through::default();
+        while let (Some(at), Some(up)) = (self.up.next_arrival(), self.up.arrived(now)) {
+            self.late_ms = (now - GRAIN_MS - at).max(0.0);
+            through.up.push(up);
         }
+        while let (Some(at), Some(received)) = (self.down.next_arrival(), self.down.arrived(now)) {
+            through.down.push(Received { at, ..received });
+        }
+        through
     }
 
     /// Everything that is on its way: the link ends.

@@ -2,6 +2,7 @@
 
 use std::rc::Weak;
 
+use js_sys::Array;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{CloseEvent, MessageEvent, WebSocket};
@@ -37,8 +38,17 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    pub(super) fn open(url: &str, connection: &Weak<Connection>) -> Result<Self, JsValue> {
-        let inner = WebSocket::new_with_str(url, SUBPROTOCOL)?;
+    /// Opens it; a token goes along as a subprotocol, for a page cannot set headers of a WebSocket.
+    pub(super) fn open(
+        url: &str,
+        token: Option<&str>,
+        connection: &Weak<Connection>,
+    ) -> Result<Self, JsValue> {
+        let protocols = Array::of1(&SUBPROTOCOL.into());
+        if let Some(token) = token {
+            protocols.push(&format!("bearer.{token}").into());
+        }
+        let inner = WebSocket::new_with_str_sequence(url, &protocols)?;
         let to = connection.clone();
         let on_open = Closure::<dyn FnMut()>::new(move || {
             if let Some(connection) = to.upgrade() {

@@ -1,8 +1,9 @@
 //! `setTimeout`, that ends with its owner.
 
-use js_sys::{Function, Reflect};
+use js_sys::{Function, Promise, Reflect};
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
 
 /// A pending `setTimeout`; dropping it cancels it.
 pub(super) struct Timer {
@@ -30,6 +31,19 @@ impl Drop for Timer {
             let _ = clear.call1(&JsValue::UNDEFINED, &self.id);
         }
     }
+}
+
+/// Lets all have its turn that comes within so many milliseconds.
+pub(super) async fn pause(ms: f64) {
+    let promise = Promise::new(&mut |resolve, _| {
+        let started = global_function("setTimeout")
+            .and_then(|start| start.call2(&JsValue::UNDEFINED, &resolve, &ms.into()).ok());
+        if started.is_none() {
+            // Nothing else can fail, and nobody shall wait for ever.
+            let _ = resolve.call0(&JsValue::UNDEFINED);
+        }
+    });
+    let _ = JsFuture::from(promise).await;
 }
 
 /// A function of the page's or the worker's global scope.

@@ -19,6 +19,27 @@ pub struct Candidate {
     pub agreement: f64,
 }
 
+impl Candidate {
+    /// What people call it: a rate is its expected bytes, as where it is chosen by hand.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match &self.way {
+            Way::Features { codec, .. } => format!("{codec} at {}", size(self.bytes)),
+            other => other.to_string(),
+        }
+    }
+}
+
+fn size(bytes: f64) -> String {
+    // A cast from float saturates.
+    let whole = bytes.round() as u32;
+    match whole {
+        0..1_000 => format!("{whole} B"),
+        1_000..10_000 => format!("{},{:03} B", whole / 1_000, whole % 1_000),
+        _ => format!("{:.1} kB", bytes / 1e3),
+    }
+}
+
 /// Format, quality, mean bytes without a header, agreement: of the pictures in `docs/results/nips2017-pictures.json`.
 const PICTURES: [(Format, u8, f64, f64); 8] = [
     (Format::Jpeg, 30, 5_313.0, 0.816),
@@ -107,6 +128,30 @@ mod tests {
                 "{name} {rate}"
             );
         }
+    }
+
+    #[test]
+    fn a_rate_is_called_by_its_bytes() {
+        let name = |bytes| {
+            let way = Way::Features {
+                codec: "aecnn-stage2".to_owned(),
+                rate: 3,
+                channels: None,
+            };
+            let (split, agreement) = (Some(Split::Stage2), 0.8);
+            Candidate {
+                way,
+                split,
+                bytes,
+                agreement,
+            }
+            .name()
+        };
+        assert_eq!(name(544.3), "aecnn-stage2 at 544 B");
+        assert_eq!(name(1_072.3), "aecnn-stage2 at 1,072 B");
+        assert_eq!(name(2_004.0), "aecnn-stage2 at 2,004 B");
+        assert_eq!(name(12_345.0), "aecnn-stage2 at 12.3 kB");
+        assert_eq!(of_device().name(), "the whole network on this device");
     }
 
     #[test]

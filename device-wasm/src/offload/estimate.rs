@@ -6,6 +6,8 @@ const FIRST_PACE: f64 = 8.0 / 5_000.0;
 const LEAST_PACE: f64 = 8.0 / 1e6;
 /// An innovation of so many standard deviations is a surprise.
 const SURPRISE: f64 = 3.0;
+/// And of so many it gives reason to measure again soon.
+const DOUBT: f64 = 1.5;
 /// What was last measured so many milliseconds ago may have changed meanwhile.
 pub(super) const STALE_MS: f64 = 3_000.0;
 /// By one measurement a link becomes at most so many times as fast: a small message tells little of large ones.
@@ -29,6 +31,7 @@ pub struct LinkEstimate {
     at: Option<f64>,
     /// Sign of the last innovation if it was a surprise, else 0.
     surprise: f64,
+    doubtful: bool,
     changes: u32,
 }
 
@@ -40,6 +43,7 @@ impl Default for LinkEstimate {
             p: [60.0 * 60.0, 0.0, 0.01 * 0.01],
             at: None,
             surprise: 0.0,
+            doubtful: false,
             changes: 0,
         }
     }
@@ -62,6 +66,18 @@ impl LinkEstimate {
     #[must_use]
     pub fn is_stale(&self, now: f64) -> bool {
         self.at.is_none_or(|at| now - at > STALE_MS)
+    }
+
+    /// When something was last measured.
+    #[must_use]
+    pub fn measured_at(&self) -> Option<f64> {
+        self.at
+    }
+
+    /// Whether the last measurement was not as expected: another one will tell whether the link has changed.
+    #[must_use]
+    pub fn is_doubtful(&self) -> bool {
+        self.doubtful
     }
 
     /// How often the link has changed.
@@ -89,11 +105,15 @@ impl LinkEstimate {
         (self.rtt / 2.0 + self.pace * down_bytes).clamp(0.0, network_ms.max(0.0))
     }
 
-    /// A frame came back: its bytes up and down, and the time it spent in the network.
-    pub fn observe(&mut self, now: f64, bytes: f64, ms: f64) {
+    /// A message was answered: its bytes and the answer's, and the time they spent in the network. It may have been up to
+    /// `unseen_ms` less, where nobody looked so long.
+    pub fn observe(&mut self, now: f64, bytes: f64, ms: f64, unseen_ms: f64) {
         if !ms.is_finite() || ms < 0.0 {
             return;
         }
+        let unseen = unseen_ms.clamp(0.0, ms);
+        let most = ms;
+        let ms = ms - unseen / 2.0;
         let news = self.is_stale(now);
         let passed = self.at.map_or(0.0, |at| (now - at).clamp(0.0, 10_000.0)) / 1e3;
         self.at = Some(now);
@@ -101,9 +121,11 @@ impl LinkEstimate {
         self.p[2] += (0.1 * self.pace).powi(2) * passed;
 
         let innovation = ms - self.ms(bytes);
-        let mut noise = 4.0 + (0.08 * ms).powi(2);
+        // The last is the variance of a moment somewhere in that time.
+        let mut noise = 4.0 + (0.08 * ms).powi(2) + unseen * unseen / 12.0;
         let expected = self.variance(bytes) + noise;
         let beyond = innovation * innovation / (SURPRISE * SURPRISE * expected);
+        self.doubtful = beyond > (DOUBT / SURPRISE).powi(2);
         if beyond <= 1.0 {
             self.surprise = 0.0;
         } else if news || self.surprise == innovation.signum() {
@@ -120,6 +142,9 @@ impl LinkEstimate {
             noise += expected * (beyond - 1.0);
         }
         self.update(bytes, innovation, noise);
+        // Delays have many reasons, but no message is sooner than the link allows.
+        self.rtt = self.rtt.min(most);
+        self.pace = self.pace.min(most / bytes.max(1.0)).max(LEAST_PACE);
     }
 
     fn variance(&self, bytes: f64) -> f64 {
@@ -165,7 +190,7 @@ mod tests {
             let bytes = bytes * (0.9 + 0.2 * random.unit());
             let ms = rtt + bytes * 8.0 / kbps + 2.0 * random.unit();
             now += 50.0 + ms;
-            estimate.observe(now, bytes, ms);
+            estimate.observe(now, bytes, ms, 0.0);
         }
         now
     }
@@ -232,9 +257,40 @@ mod tests {
         let mut estimate = LinkEstimate::default();
         let now = feed(&mut estimate, 0.0, 40, 1_200.0, 5_000.0, 40.0);
         let before = estimate.ms(1_200.0);
-        estimate.observe(now + 300.0, 1_200.0, before + 240.0);
+        estimate.observe(now + 300.0, 1_200.0, before + 240.0, 0.0);
         let after = estimate.ms(1_200.0);
         assert!(after < before * 1.4, "{before} became {after}");
+    }
+
+    #[test]
+    fn a_link_is_never_slower_than_what_came_over_it() {
+        let mut estimate = LinkEstimate::default();
+        let mut now = feed(&mut estimate, 0.0, 40, 1_800.0, 1_000.0, 80.0);
+        // Large and small ones in turn, over a link that has become fast: what is learnt of the one must not be blamed on
+        // the other.
+        for turn in 0..20 {
+            let bytes = if turn % 3 == 0 { 150_000.0 } else { 1_800.0 };
+            now = feed(&mut estimate, now, 1, bytes, 50_000.0, 20.0);
+            let last = 20.0 + bytes * 1.1 * 8.0 / 50_000.0 + 2.0;
+            assert!(estimate.rtt_ms() <= last, "{} ms", estimate.rtt_ms());
+        }
+        assert!(estimate.ms(1_800.0) < 30.0, "{}", estimate.ms(1_800.0));
+    }
+
+    #[test]
+    fn what_was_seen_late_tells_less() {
+        let mut estimate = LinkEstimate::default();
+        let now = feed(&mut estimate, 0.0, 40, 1_200.0, 5_000.0, 40.0);
+        let late = |unseen: f64| {
+            let mut estimate = estimate.clone();
+            for turn in 1..=3 {
+                let ms = estimate.ms(1_200.0).max(42.0) + 80.0;
+                estimate.observe(now + 500.0 * f64::from(turn), 1_200.0, ms, unseen);
+            }
+            estimate.ms(1_200.0)
+        };
+        assert!(late(0.0) > 100.0, "{}", late(0.0));
+        assert!(late(100.0) < 70.0, "{}", late(100.0));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 mod candidates;
 mod costs;
 mod estimate;
+mod probe;
 #[cfg(test)]
 mod simulation;
 
@@ -17,11 +18,14 @@ pub use estimate::LinkEstimate;
 
 use std::collections::HashMap;
 
+use probe::{Pending, Probes};
 use serde::{Deserialize, Serialize};
 
 use crate::error::DeviceError;
 use crate::way::Way;
 
+/// How often [`Offload::wait`] is to be called while something is on its way, in milliseconds.
+pub const LOOK_MS: f64 = 100.0;
 /// Another way must be better by this factor.
 const CLEARLY: f64 = 0.95;
 /// Ways within this factor of the best are as good: then the one with the higher agreement is taken.
@@ -39,16 +43,15 @@ const TRIAL_MOST: f64 = 2_000.0;
 /// Milliseconds between two trials of anything, and before the second trial of one way; that doubles.
 const TRIAL_MS: f64 = 500.0;
 const AGAIN_MS: f64 = 10_000.0;
-/// Of ways within this factor of the fastest, a look at the link takes the one with the highest agreement; but never one
-/// of so many bytes that a link which is slower than it seems would make it a long look.
+/// Of ways within this factor of the fastest, a look at the link takes the one with the highest agreement.
 const LOOK_WIDTH: f64 = 1.3;
-const LOOK_BYTES: f64 = 20_000.0;
+/// A message of so many bytes is stuck for long on a link that has just become slow, and nothing else is learnt meanwhile: it
+/// is never sent for a look, and tried only where it is expected to take at most so many times as long as the present way, or
+/// as the deadline allows, and nothing says that the link has changed.
+const LARGE_BYTES: f64 = 20_000.0;
+const LARGE_WIDTH: f64 = 1.3;
 /// For the accuracy goal, a way that is newly taken must be this far within the deadline.
 const MARGIN: f64 = 0.95;
-/// A frame that is on its way tells something when it takes so many times as long as expected, and
-/// so many milliseconds more.
-const OVERDUE: f64 = 1.5;
-const OVERDUE_MS: f64 = 100.0;
 
 /// What the user wants. Written as the `Goal` of the types.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -102,6 +105,9 @@ pub struct Estimate {
     pub agreement: f64,
     /// Bytes up.
     pub bytes: f64,
+    /// What people call the way.
+    #[serde(skip)]
+    name: String,
     /// Time to label if all that is not known turns out well.
     #[serde(skip)]
     hoped_ms: f64,
@@ -160,16 +166,6 @@ impl Budget {
     }
 }
 
-/// The frame that is on its way, as far as it tells of the link.
-#[derive(Debug, Clone, Copy)]
-struct Pending {
-    since: f64,
-    bytes: f64,
-    server_ms: f64,
-    /// The wait that was learnt from already.
-    told: f64,
-}
-
 /// The decision maker.
 #[derive(Debug, Clone, Default)]
 pub struct Offload {
@@ -182,7 +178,9 @@ pub struct Offload {
     last_trial: Option<f64>,
     budget: Budget,
     changes: u32,
+    /// The frame that is on its way.
     pending: Option<Pending>,
+    probes: Probes,
 }
 
 impl Offload {
@@ -190,12 +188,6 @@ impl Offload {
     pub fn set_goal(&mut self, goal: Option<Goal>) {
         self.goal = goal;
         self.current = None;
-    }
-
-    /// Whether there is a goal.
-    #[must_use]
-    pub fn is_on(&self) -> bool {
-        self.goal.is_some()
     }
 
     /// What can be chosen from now on.
@@ -214,26 +206,54 @@ impl Offload {
         let server_ms = self
             .candidate(way)
             .map_or(0.0, |candidate| self.costs.of(candidate).server_ms);
-        self.pending = Some(Pending {
-            since: now,
-            bytes,
-            server_ms,
-            told: 0.0,
-        });
+        self.pending = Some(Pending::new(now, bytes, server_ms));
     }
 
-    /// Time passes. A frame that should have come back by now tells that the link is slower than it was.
-    pub fn wait(&mut self, now: f64) {
-        let Some(pending) = self.pending.as_mut() else {
-            return;
-        };
-        let waited = now - pending.since - pending.server_ms;
-        let expected = self.link.ms(pending.bytes).max(pending.told);
-        if waited > OVERDUE * expected + OVERDUE_MS {
-            pending.told = waited;
-            let bytes = pending.bytes;
-            self.link.observe(now, bytes, waited);
+    /// Whether the server of now answers pings.
+    pub fn set_pings(&mut self, answered: bool) {
+        self.probes.possible = answered;
+    }
+
+    /// The text of a ping, if one is to be sent now: while frames are classified here, and only by it, the link is heard of.
+    pub fn ping(&mut self, now: f64) -> Option<String> {
+        let here = self.goal.is_some() && self.current == Some(Way::Device);
+        let elsewhere = || self.candidates.iter().any(|other| other.way != Way::Device);
+        if !here || self.pending.is_some() || !elsewhere() {
+            return None;
         }
+        self.probes.send(now, &self.link)
+    }
+
+    /// Whether something is on its way whose delay would tell of the link.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.goal.is_some() && (self.pending.is_some() || self.is_pinging())
+    }
+
+    /// Whether a ping is on its way.
+    #[must_use]
+    pub fn is_pinging(&self) -> bool {
+        self.probes.is_out()
+    }
+
+    /// A ping's answer came, of so many bytes. It may have been there for up to `unseen_ms`, in which nobody looked.
+    pub fn ponged(&mut self, now: f64, id: u32, bytes: f64, unseen_ms: f64) {
+        self.probes
+            .answered(now, id, bytes, unseen_ms, &mut self.link);
+    }
+
+    /// The server does not answer this ping.
+    pub fn ping_refused(&mut self, id: u32) {
+        self.probes.refused(id);
+    }
+
+    /// Time passes. What should have been answered by now tells that the link is slower than it was, unless the answer is there
+    /// and for `unseen_ms` nobody has looked.
+    pub fn wait(&mut self, now: f64, unseen_ms: f64) {
+        if let Some(pending) = &mut self.pending {
+            pending.wait(now, unseen_ms, &mut self.link);
+        }
+        self.probes.wait(now, unseen_ms, &mut self.link);
     }
 
     /// A frame came back; `network_ms` is the time that it spent in the network, where it was sent.
@@ -242,13 +262,22 @@ impl Offload {
         self.costs.observe(seen, expected);
         if let Some(ms) = network_ms {
             self.pending = None;
-            self.link.observe(now, seen.up_bytes + seen.down_bytes, ms);
+            self.link
+                .observe(now, seen.up_bytes + seen.down_bytes, ms, 0.0);
+        } else {
+            self.probes.used(now);
         }
     }
 
     /// The frame that was on its way will not come back.
     pub fn lost(&mut self) {
         self.pending = None;
+    }
+
+    /// Nothing that was on its way will be answered.
+    pub fn broke(&mut self) {
+        self.lost();
+        self.probes.lost();
     }
 
     /// Decides: the choice and its reasons. `None` without a goal or without candidates.
@@ -309,14 +338,22 @@ impl Offload {
             .estimates
             .iter()
             .find(|estimate| estimate.way == decision.way)?;
-        if current.way == Way::Device && self.link.is_stale(now) {
+        if current.way == Way::Device && self.link.is_stale(now) && !self.probes.possible {
             return self.look_at_link(current, &decision.estimates);
         }
+        let enough = match goal {
+            Goal::Latency { .. } => current.ms,
+            Goal::Accuracy { deadline_ms } => deadline_ms.max(current.ms),
+        };
         decision
             .estimates
             .iter()
             .filter(|other| promises(other, current, goal))
             .filter(|other| other.ms - current.ms <= self.budget.ms)
+            .filter(|other| {
+                let near = other.ms <= LARGE_WIDTH * enough;
+                other.bytes <= LARGE_BYTES || (near && !self.link.is_doubtful())
+            })
             .filter(|other| {
                 (self.trials.get(&other.way)).is_none_or(|trial| now >= trial.not_before)
             })
@@ -324,13 +361,13 @@ impl Offload {
             .map(|other| (other.way.clone(), other.ms - current.ms))
     }
 
-    /// While everything runs here, only a frame that is sent tells how the link is: now and then one goes, be its
-    /// agreement below the goal's.
+    /// While everything runs here and the server answers no pings, only a frame that is sent tells how the link is: now and then
+    /// one goes, be its agreement below the goal's.
     fn look_at_link(&self, current: &Estimate, all: &[Estimate]) -> Option<(Way, f64)> {
         let sent = || all.iter().filter(|other| other.way != Way::Device);
         let least = sent().map(|e| e.ms).fold(f64::INFINITY, f64::min);
         sent()
-            .filter(|other| other.ms <= LOOK_WIDTH * least && other.bytes <= LOOK_BYTES)
+            .filter(|other| other.ms <= LOOK_WIDTH * least && other.bytes <= LARGE_BYTES)
             .filter(|other| other.ms - current.ms <= self.budget.ms)
             .max_by(|a, b| a.agreement.total_cmp(&b.agreement))
             .map(|other| (other.way.clone(), other.ms - current.ms))
@@ -358,6 +395,7 @@ impl Offload {
             ms: computing + network,
             agreement: candidate.agreement,
             bytes: cost.up_bytes,
+            name: candidate.name(),
             hoped_ms: computing * cost.hope + hoped,
         }
     }
@@ -454,7 +492,7 @@ fn because(chosen: &Estimate, all: &[Estimate], goal: Goal, link: &LinkEstimate)
         rate(link.kbps()),
         link.rtt_ms()
     );
-    let way = &chosen.way;
+    let way = &chosen.name;
     let ms = chosen.ms;
     match goal {
         Goal::Latency { floor } if !allowed(chosen, goal, 1.0) => format!(
@@ -465,12 +503,12 @@ fn because(chosen: &Estimate, all: &[Estimate], goal: Goal, link: &LinkEstimate)
         Goal::Latency { .. } => {
             let next = all
                 .iter()
-                .filter(|other| allowed(other, goal, 1.0) && !same_kind(&other.way, way))
+                .filter(|other| allowed(other, goal, 1.0) && !same_kind(&other.way, &chosen.way))
                 .min_by(|a, b| a.ms.total_cmp(&b.ms));
             match next {
                 Some(next) => format!(
                     "{at}, {way} is expected to take {ms:.0} ms; {} would take {:.0} ms.",
-                    next.way, next.ms
+                    next.name, next.ms
                 ),
                 None => format!("{at}, {way} is expected to take {ms:.0} ms, the least."),
             }
@@ -520,6 +558,7 @@ mod tests {
             ms,
             agreement,
             bytes: 1.0,
+            name: format!("{name} at 1,072 B"),
             hoped_ms: ms,
         }
     }
@@ -591,7 +630,7 @@ mod tests {
         let text = because(&all[0], &all, FAST, &LinkEstimate::default());
         assert_eq!(
             text,
-            "At 5.0 Mbit/s and 30 ms there and back, a at rate 0 is expected to take 50 ms; b at rate 0 would take 70 ms."
+            "At 5.0 Mbit/s and 30 ms there and back, a at 1,072 B is expected to take 50 ms; b at 1,072 B would take 70 ms."
         );
         let text = because(&all[1], &all, GOOD, &LinkEstimate::default());
         assert!(

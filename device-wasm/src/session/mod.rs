@@ -55,6 +55,15 @@ pub enum Action {
         /// Bytes of the message.
         bytes: usize,
     },
+    /// A ping's answer.
+    Pong {
+        /// The ping's number.
+        id: u32,
+        /// Bytes of the message.
+        bytes: usize,
+    },
+    /// The server did not answer the ping with this number: it found it too much.
+    PingRefused(u32),
     /// Something went wrong.
     Fail(DeviceError),
 }
@@ -149,6 +158,12 @@ impl Session {
         self.welcome().map(|welcome| welcome.limits)
     }
 
+    /// Whether pings may be sent.
+    #[must_use]
+    pub fn answers_pings(&self) -> bool {
+        self.welcome().is_some_and(|welcome| welcome.pings)
+    }
+
     fn welcome(&self) -> Option<&Welcome> {
         match &self.phase {
             Phase::Ready(welcome) => Some(welcome),
@@ -191,6 +206,10 @@ impl Session {
             Ok(ServerMessage::Welcome(welcome)) => self.welcomed(welcome),
             Ok(ServerMessage::Result(result)) => vec![Action::Answer {
                 result,
+                bytes: text.len(),
+            }],
+            Ok(ServerMessage::Pong(pong)) => vec![Action::Pong {
+                id: pong.id,
                 bytes: text.len(),
             }],
             Ok(ServerMessage::Error(error)) => self.server_error(error),
@@ -310,6 +329,10 @@ impl Session {
     }
 
     fn server_error(&mut self, error: ErrorMessage) -> Vec<Action> {
+        // Nobody asked for the ping, so nobody needs to hear of it.
+        if let (Some(id), false) = (error.ping, error.fatal) {
+            return vec![Action::PingRefused(id)];
+        }
         let failure = DeviceError::from(&error);
         if error.fatal {
             self.last_words = Some(error);

@@ -1,4 +1,4 @@
-use wire::{CodecInfo, ErrorCode, Prediction, Timings};
+use wire::{CodecInfo, ErrorCode, Pong, Prediction, Timings};
 
 use super::*;
 
@@ -30,6 +30,7 @@ fn welcome(codec_digest: &str) -> String {
             rates: 2,
         }],
         limits: Limits::default(),
+        pings: true,
     };
     ServerMessage::Welcome(welcome).to_json().unwrap()
 }
@@ -222,6 +223,29 @@ fn answers_are_passed_on_and_nonsense_is_reported() {
         "{actions:?}"
     );
     assert_eq!(session.codec_id(CODEC), Some(3), "the session goes on");
+}
+
+#[test]
+fn pings_are_for_servers_that_answer_them() {
+    assert!(!Session::new(hello()).answers_pings());
+    let mut session = ready();
+    assert!(session.answers_pings());
+    let text = ServerMessage::Pong(Pong { id: 4 }).to_json().unwrap();
+    assert!(
+        matches!(session.text(&text).as_slice(), [Action::Pong { id: 4, bytes }] if *bytes == text.len())
+    );
+    let refused = ErrorMessage::new(ErrorCode::TooFast, "slower", "").about_ping(5);
+    let text = ServerMessage::Error(refused).to_json().unwrap();
+    assert!(
+        matches!(session.text(&text).as_slice(), [Action::PingRefused(5)]),
+        "the page does not hear of it"
+    );
+
+    let mut session = Session::new(hello());
+    session.connect(hello());
+    session.opened();
+    session.text(&welcome(CODEC).replace(",\"pings\":true", ""));
+    assert!(session.number().is_some() && !session.answers_pings());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Browsers let any page open a WebSocket to any server, and send simple POST requests; they only
 //! tell where the page comes from. So the server looks.
 
-use axum::http::header::{HOST, ORIGIN};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderValue, Method};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
@@ -65,7 +65,7 @@ pub fn cors(allowed: &[String]) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(origins)
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([axum::http::header::CONTENT_TYPE])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE])
 }
 
 #[cfg(test)]

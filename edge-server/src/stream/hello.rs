@@ -77,6 +77,7 @@ pub(super) fn negotiate(
         model: model.manifest.digest.clone(),
         codecs: codecs.collect(),
         limits: limits(&app.config),
+        pings: true,
     };
     let top_k = hello.top_k.unwrap_or(DEFAULT_TOP_K);
     Ok((

@@ -13,7 +13,7 @@ use futures_util::{FutureExt, Sink, Stream, StreamExt};
 use tokio::time::{sleep_until, timeout};
 use tokio_tungstenite::tungstenite::Error as SocketError;
 use tracing::Instrument;
-use wire::{FrameResult, Limits, ServerMessage, Upload, close};
+use wire::{ClientMessage, FrameResult, Limits, Ping, Pong, ServerMessage, Upload, close};
 
 use super::hello::{self, Agreement};
 use super::outbox::{Outbox, Stuck};
@@ -220,7 +220,7 @@ where
                             Err((sequence, refusal)) => deliver(app, outbox, sequence, Err(refusal)).await,
                         }
                     }
-                    Ok(Incoming::Text(text)) => Err(unexpected(&text)),
+                    Ok(Incoming::Text(text)) => heed(app, &mut gate, outbox, &text).await,
                     Err(ending) => Err(ending),
                 }
             }
@@ -248,11 +248,16 @@ struct Gate<'a> {
 }
 
 impl Gate<'_> {
-    /// Whether one more message may come, when so many wait for their answers.
+    /// Whether one more frame may come, when so many wait for their answers.
     fn pass(&mut self, bytes: usize, waiting: usize, now: Instant) -> Result<(), Refusal> {
         if waiting >= usize::from(self.most_waiting) {
             return Err(Refusal::TooManyInFlight(self.most_waiting));
         }
+        self.keeps_pace(bytes, now)
+    }
+
+    /// Whether one more message may come so soon.
+    fn keeps_pace(&mut self, bytes: usize, now: Instant) -> Result<(), Refusal> {
         if !self.pace.has(1.0, now) {
             return Err(Refusal::TooFast(self.most_per_second));
         }
@@ -313,16 +318,40 @@ async fn deliver<W: Sink<Message> + Unpin>(
     Ok(())
 }
 
-/// A text after the hello: a second hello, nonsense, or the client's own complaint.
-fn unexpected(text: &str) -> Ending {
-    match wire::ClientMessage::parse(text) {
-        Ok(wire::ClientMessage::Error(error)) => {
+/// A text after the hello: a ping; or the client's own complaint, a second hello or nonsense, which end the session.
+async fn heed<W: Sink<Message> + Unpin>(
+    app: &App,
+    gate: &mut Gate<'_>,
+    outbox: &mut Outbox<W>,
+    text: &str,
+) -> Result<(), Ending> {
+    match ClientMessage::parse(text) {
+        Ok(ClientMessage::Ping(ping)) => answer_ping(app, gate, outbox, &ping, text.len()).await,
+        Ok(ClientMessage::Error(error)) => {
             tracing::warn!(code = ?error.code, message = %error.message, "the client reports an error");
-            Ending::Left
+            Err(Ending::Left)
         }
-        Ok(_) => Refusal::OutOfTurn("a second hello").into(),
-        Err(error) => Refusal::from(error).into(),
+        Ok(_) => Err(Refusal::OutOfTurn("a second hello").into()),
+        Err(error) => Err(Refusal::from(error).into()),
     }
+}
+
+/// Answers a ping past the queue: how long that takes shall tell of the link, not of the server's work.
+async fn answer_ping<W: Sink<Message> + Unpin>(
+    app: &App,
+    gate: &mut Gate<'_>,
+    outbox: &mut Outbox<W>,
+    ping: &Ping,
+    bytes: usize,
+) -> Result<(), Ending> {
+    let answer = match gate.keeps_pace(bytes, Instant::now()) {
+        Ok(()) => ServerMessage::Pong(Pong { id: ping.id }),
+        Err(refusal) => {
+            app.metrics.refused(refusal.code().name());
+            ServerMessage::Error(refusal.message(None).about_ping(ping.id))
+        }
+    };
+    Ok(outbox.send(&answer).await?)
 }
 
 /// Sorts what came from the socket.

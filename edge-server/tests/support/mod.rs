@@ -43,7 +43,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use wire::{
     ClientMessage, ErrorMessage, Frame, FrameHeader, Hello, PictureFormat, PictureFrame,
-    PictureHeader, ServerMessage, Welcome,
+    PictureHeader, Ping, ServerMessage, Welcome,
 };
 
 pub const CLASSES: usize = 10;
@@ -387,6 +387,13 @@ impl Device {
 
     pub async fn binary(&mut self, bytes: Vec<u8>) {
         self.socket.send(Message::binary(bytes)).await.unwrap();
+    }
+
+    /// Sends a ping of the protocol, with so many bytes of padding.
+    pub async fn ping(&mut self, id: u32, padding: usize) {
+        let padding = "x".repeat(padding);
+        let ping = ClientMessage::Ping(Ping { id, padding });
+        self.text(&ping.to_json().unwrap()).await;
     }
 
     pub async fn send_frame(&mut self, sequence: u32, first: Symbol) {
