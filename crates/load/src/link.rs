@@ -315,7 +315,7 @@ mod tests {
             }
             socket.next().await
         });
-        let address = Address { url, token: None };
+        let address = Address::new(url);
         let mut link = Link::open(&address, hello()).await.unwrap();
         assert!(link.welcome.pings);
         let Event::Error(error) = link.receiver.next().await.unwrap() else {
