@@ -10,8 +10,12 @@
 //!
 //! ```text
 //! analysis   y = U^T M^(1/2) (x - m)
-//! synthesis  x = M^(-1/2) U y + m
+//! synthesis  x = V M^(-1/2) U y + m
 //! ```
+//!
+//! What least squares restores varies less than what was sent, and the layers behind it answer to that as to a
+//! picture of low contrast. So both what the components left out (`V`, a scale for each value of the block)
+//! and what the dead zone took ([`rates::Vigour`]) is made up for in the variance.
 
 mod contexts;
 pub(crate) mod rates;
@@ -74,6 +78,27 @@ pub(crate) struct FitKltArgs {
     /// Regularisation of the sensitivity, as a share of its mean eigenvalue.
     #[arg(long, default_value_t = 0.01)]
     ridge: f64,
+    /// A codec of this split: gradients are taken on the way from the feature to what this codec makes of it,
+    /// instead of at the feature.
+    #[arg(long)]
+    around: Option<PathBuf>,
+    /// Index of the rate of that codec.
+    #[arg(long, default_value_t = 5, requires = "around")]
+    around_rate: usize,
+    /// How far positions that matter more are quantised more finely: 0 is not at all, 1 in proportion to the
+    /// root of their mean squared gradient.
+    #[arg(long, default_value_t = 0.5)]
+    position_gain: f64,
+    /// How much of the variance that the components left out is given back to the values of a block: 0 is none,
+    /// 1 is all.
+    #[arg(long, default_value_t = 1.0)]
+    restore_variance: f64,
+    /// How far what a step is restored as goes from least squares (0) to the variance of its channel (1).
+    #[arg(long, default_value_t = 0.5)]
+    restore_channels: f64,
+    /// A factor on all that is restored.
+    #[arg(long, default_value_t = 1.1)]
+    restore_scale: f64,
     /// Where to keep what was gathered from the pictures: written if the file is not there, else read.
     /// Gathering takes minutes, everything behind it seconds.
     #[arg(long)]
@@ -121,7 +146,17 @@ pub(crate) fn run(args: &FitKltArgs) -> Result<()> {
             gathered
         }
     };
-    let transform = transform::fit(&statistics, feature, block, args.channels, args.ridge)?;
+    let transform = transform::fit(
+        &statistics,
+        feature,
+        block,
+        args.channels,
+        args.ridge,
+        transform::Emphasis {
+            positions: args.position_gain,
+            variance: args.restore_variance,
+        },
+    )?;
 
     let name = args
         .name
@@ -131,7 +166,11 @@ pub(crate) fn run(args: &FitKltArgs) -> Result<()> {
         "{} pictures, {} of them for gradients, seed {}",
         statistics.pictures, statistics.gradient_pictures, args.seed
     );
-    let rates = rates::fit(&statistics, &transform, &args.bytes, args.rounding)?;
+    let vigour = rates::Vigour {
+        channels: args.restore_channels,
+        scale: args.restore_scale,
+    };
+    let rates = rates::fit(&statistics, &transform, &args.bytes, args.rounding, vigour)?;
     let codec = CodecFile::new(
         name,
         Method::Klt,

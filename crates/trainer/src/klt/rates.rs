@@ -11,12 +11,32 @@ use super::statistics::Statistics;
 /// Components that are other than zero less often than this are not sent.
 const RAREST: f64 = 2e-4;
 
+/// How much more varied than by least squares a channel is restored.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Vigour {
+    /// From least squares (0) to the channel's own variance (1), as a power of the ratio of the two.
+    pub(crate) channels: f64,
+    /// A factor on all channels.
+    pub(crate) scale: f64,
+}
+
+impl Vigour {
+    /// Least squares.
+    pub(crate) const NONE: Self = Self {
+        channels: 0.0,
+        scale: 1.0,
+    };
+    /// The most that a channel is restored beyond least squares.
+    const MOST: f64 = 3.0;
+}
+
 /// One rate for each wanted mean payload, from the smallest.
 pub(super) fn fit(
     statistics: &Statistics,
     transform: &Transform,
     wanted_bytes: &[f64],
     rounding: f32,
+    vigour: Vigour,
 ) -> Result<Vec<Rate>> {
     ensure!(
         (0.0..=0.5).contains(&rounding),
@@ -33,7 +53,12 @@ pub(super) fn fit(
         .map(|bytes| {
             let step = step_for(&components, grid[0] * grid[1], bytes, rounding);
             let name = format!("{bytes:.0}B");
-            rate(&latents, &components, grid, name, step, rounding)
+            let quantiser = Quantiser {
+                step,
+                rounding,
+                vigour,
+            };
+            rate(&latents, &components, grid, name, quantiser)
                 .with_context(|| format!("the rate of {bytes} bytes"))
         })
         .collect()
@@ -42,11 +67,17 @@ pub(super) fn fit(
 /// The latents `[k, positions]` of the sampled pictures.
 fn latents(statistics: &Statistics, transform: &Transform) -> Vec<Vec<f32>> {
     let n = statistics.values;
-    let component = |row: &[f32], bias: &f32, picture: &[f32]| -> Vec<f32> {
-        picture
+    let gain = transform.network.tensors.get("analysis.gain");
+    let gain = gain.map_or(&[][..], Vec::as_slice);
+    let component = |channel: usize, row: &[f32], bias: &f32, picture: &[f32]| -> Vec<f32> {
+        let positions = picture.len() / n;
+        let values = picture
             .chunks(n)
-            .map(|x| bias + row.iter().zip(x).map(|(a, x)| a * x).sum::<f32>())
-            .collect()
+            .map(|x| bias + row.iter().zip(x).map(|(a, x)| a * x).sum::<f32>());
+        match gain.get(channel * positions..(channel + 1) * positions) {
+            Some(gain) => values.zip(gain).map(|(y, gain)| y * gain.exp()).collect(),
+            None => values.collect(),
+        }
     };
     statistics
         .samples
@@ -56,7 +87,8 @@ fn latents(statistics: &Statistics, transform: &Transform) -> Vec<Vec<f32>> {
                 .analysis
                 .chunks(n)
                 .zip(&transform.analysis_bias)
-                .flat_map(|(row, bias)| component(row, bias, picture))
+                .enumerate()
+                .flat_map(|(channel, (row, bias))| component(channel, row, bias, picture))
                 .collect()
         })
         .collect()
@@ -130,16 +162,24 @@ fn step_for(components: &[Vec<f32>], positions: usize, bytes: f64, rounding: f32
     (low * high).sqrt()
 }
 
-/// The rate of this step: which channels it sends, their tables and what their symbols are restored as, by
+/// How values become symbols and what symbols are restored as.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Quantiser {
+    pub(crate) step: f32,
+    pub(crate) rounding: f32,
+    pub(crate) vigour: Vigour,
+}
+
+/// The rate of this quantiser: which channels it sends, their tables and what their symbols are restored as, by
 /// the latents `[k, rows, columns]` of some pictures and the same by channel ([`components_of`]).
 pub(crate) fn rate(
     latents: &[Vec<f32>],
     components: &[Vec<f32>],
     [rows, columns]: [usize; 2],
     name: String,
-    step: f32,
-    rounding: f32,
+    quantiser: Quantiser,
 ) -> Result<Rate> {
+    let Quantiser { step, rounding, .. } = quantiser;
     let sent = |component: &Vec<f32>| {
         let symbols = component.iter().map(|value| symbol(*value, step, rounding));
         let others = symbols.filter(|symbol| *symbol != 0).count();
@@ -152,7 +192,7 @@ pub(crate) fn rate(
         + 1;
     let reconstruction = components[..channels]
         .iter()
-        .map(|component| reconstruction(component, step, rounding))
+        .map(|component| reconstruction(component, quantiser))
         .collect();
     let geometry = Geometry {
         channels,
@@ -187,17 +227,26 @@ pub(crate) fn rate(
     })
 }
 
-/// What one step is best restored as: the value of least squared error.
-fn reconstruction(component: &[f32], step: f32, rounding: f32) -> f32 {
-    let (mut product, mut square) = (0.0, 0.0);
+/// What one step is restored as: the value of least squared error, and more as far as the vigour goes.
+fn reconstruction(component: &[f32], quantiser: Quantiser) -> f32 {
+    let Quantiser {
+        step,
+        rounding,
+        vigour,
+    } = quantiser;
+    let (mut product, mut square, mut power) = (0.0, 0.0, 0.0);
     for value in component {
         let symbol = f64::from(symbol(*value, step, rounding));
-        product += f64::from(*value) * symbol;
+        let value = f64::from(*value);
+        product += value * symbol;
         square += symbol * symbol;
+        power += value * value;
     }
-    if square > 0.0 {
-        (product / square) as f32
-    } else {
-        step
+    if square == 0.0 {
+        return step;
     }
+    let least_squares = product / square;
+    let ratio = (power / square).sqrt() / least_squares;
+    let more = vigour.scale * ratio.powf(vigour.channels);
+    (least_squares * more.min(Vigour::MOST)) as f32
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use aecnn::codec::{CodecFile, Decoder, Encoder, dequantise, quantise};
 use aecnn::resnet::{CLASSES, ResNet50};
 use anyhow::{Context, Result, ensure};
 use burn::tensor::activation::softmax;
@@ -32,6 +33,8 @@ pub(super) struct Statistics {
     pub(super) covariance: Vec<f64>,
     /// Mean outer product of the gradients `[values, values]`.
     pub(super) sensitivity: Vec<f64>,
+    /// Mean square of the gradient at each position of a picture's blocks `[positions]`.
+    pub(super) position_sensitivity: Vec<f64>,
     /// Blocks `[positions, values]` of single pictures, to fit quantisers to.
     pub(super) samples: Vec<Vec<f32>>,
 }
@@ -61,6 +64,12 @@ impl Statistics {
                 Dtype::F64,
                 vec![n, n],
                 wide(&self.sensitivity),
+            ),
+            (
+                "position_sensitivity",
+                Dtype::F64,
+                vec![positions],
+                wide(&self.position_sensitivity),
             ),
             (
                 "samples",
@@ -128,6 +137,7 @@ impl Statistics {
             mean: wide("mean", &[values])?,
             covariance: wide("covariance", &[values, values])?,
             sensitivity: wide("sensitivity", &[values, values])?,
+            position_sensitivity: wide("position_sensitivity", &[positions])?,
             samples: samples
                 .data()
                 .chunks_exact(4 * positions * values)
@@ -157,6 +167,12 @@ impl Statistics {
         };
         let feature = model.manifest.variant.feature_shape(args.split);
         let values = feature.channels * block * block;
+        let positions = feature.values() / values;
+        let around = args
+            .around
+            .as_deref()
+            .map(|path| Around::open(path, args, model, device))
+            .transpose()?;
         let (front, tail) = (plain.front(args.split), network.tail(args.split));
         // The blocks of a few hundred pictures are kept; the rest only counts in the moments.
         let keep = (256 << 20) / (4 * feature.values());
@@ -164,6 +180,7 @@ impl Statistics {
         let mut sum = vec![0.0; values];
         let mut outer = vec![0.0; values * values];
         let mut gradient_outer = vec![0.0; values * values];
+        let mut position_sum = vec![0.0; positions];
         let (mut blocks, mut gradient_blocks) = (0usize, 0usize);
         let mut seen = 0;
         let mut samples = Vec::new();
@@ -195,7 +212,11 @@ impl Statistics {
 
             if seen < args.gradients {
                 for _ in 0..args.probes {
-                    let feature = Tensor::from_inner(feature.clone()).require_grad();
+                    let feature = match &around {
+                        Some(around) => around.on_the_way(&feature)?,
+                        None => feature.clone(),
+                    };
+                    let feature = Tensor::from_inner(feature).require_grad();
                     let answer = probe(tail.forward(feature.clone()), args.temperature, &tracked);
                     let gradients = answer.backward();
                     let Some(gradient) = feature.grad(&gradients) else {
@@ -203,6 +224,9 @@ impl Statistics {
                     };
                     let g = gather_blocks(gradient, block);
                     gradient_blocks += g.dims()[0];
+                    let squares = g.clone().powi_scalar(2).sum_dim(1);
+                    let squares = squares.reshape([read.len(), positions]).sum_dim(0);
+                    add(&mut position_sum, &squares.try_into_vec_as::<f32>()?);
                     let product = g.clone().transpose().matmul(g);
                     add(&mut gradient_outer, &product.try_into_vec_as::<f32>()?);
                 }
@@ -229,6 +253,10 @@ impl Statistics {
             .collect();
         let n = gradient_blocks as f64;
         let sensitivity = gradient_outer.iter().map(|o| o / n).collect();
+        let position_sensitivity = position_sum
+            .iter()
+            .map(|sum| sum / n * positions as f64)
+            .collect();
         Ok(Self {
             values,
             pictures: seen,
@@ -236,8 +264,77 @@ impl Statistics {
             mean,
             covariance,
             sensitivity,
+            position_sensitivity,
             samples,
         })
+    }
+}
+
+/// The codec between whose answer and the uncompressed network's the sensitivity is wanted.
+struct Around {
+    file: CodecFile,
+    rate: usize,
+    encoder: Encoder,
+    decoder: Decoder,
+    device: Device,
+}
+
+impl Around {
+    fn open(path: &Path, args: &FitKltArgs, model: &ModelFolder, device: &Device) -> Result<Self> {
+        let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+        let file = CodecFile::parse(&bytes).with_context(|| path.display().to_string())?;
+        ensure!(
+            file.split == args.split && file.model == model.manifest.digest,
+            "{} is a codec of {} for another network or split; --around needs one of {} for this network",
+            path.display(),
+            file.split,
+            args.split
+        );
+        ensure!(
+            args.around_rate < file.rates.len(),
+            "--around-rate {}: {} has {} rates",
+            args.around_rate,
+            path.display(),
+            file.rates.len()
+        );
+        Ok(Self {
+            rate: args.around_rate,
+            encoder: Encoder::new(&file, device)?,
+            decoder: Decoder::new(&file, device)?,
+            file,
+            device: device.clone(),
+        })
+    }
+
+    /// A random point for each picture on the straight line from its feature to the decoded one.
+    ///
+    /// The divergence of the answer at the end of the line is the integral of the Fisher information along it,
+    /// weighted by the way that is left: so is the density from which the points are drawn.
+    fn on_the_way(&self, feature: &Tensor<4>) -> Result<Tensor<4>> {
+        let rate = &self.file.rates[self.rate];
+        let [channels, _, _] = self.file.latent_shape();
+        let positions = self.file.positions();
+        let latents = self.encoder.forward(feature.clone());
+        let restored: Vec<f32> = latents
+            .try_into_vec_as::<f32>()?
+            .chunks(channels * positions)
+            .flat_map(|latent| {
+                dequantise(
+                    &quantise(latent, rate, positions),
+                    rate,
+                    positions,
+                    channels,
+                )
+            })
+            .collect();
+        let n = feature.dims()[0];
+        let decoded = self
+            .decoder
+            .restore(restored, vec![rate.step; n], &self.device);
+        let uniform =
+            Tensor::<4>::random([n, 1, 1, 1], Distribution::Uniform(0.0, 1.0), &self.device);
+        let share = uniform.sqrt().neg() + 1.0;
+        Ok(feature.clone() + (decoded - feature.clone()) * share)
     }
 }
 

@@ -1,11 +1,23 @@
 //! From second moments to the transform.
 
 use aecnn::FeatureShape;
-use aecnn::codec::{Network, Transform};
+use aecnn::codec::{Network, NetworkConfig, Transform};
 use anyhow::{Result, anyhow, ensure};
 use faer::{Mat, Side};
 
 use super::statistics::Statistics;
+
+/// What counts for more than squared error says.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Emphasis {
+    /// The power of a position's sensitivity in its gain; see [`gain`].
+    pub(super) positions: f64,
+    /// The power of the variance that is made up for; see [`restore_variance`].
+    pub(super) variance: f64,
+}
+
+/// The most by which a value of the block is scaled.
+const MOST: f64 = 3.0;
 
 /// The leading `k` components of the sensitivity-weighted KLT; see the module's documentation.
 ///
@@ -18,6 +30,7 @@ pub(super) fn fit(
     block: usize,
     k: usize,
     ridge: f64,
+    emphasis: Emphasis,
 ) -> Result<Transform> {
     let n = statistics.values;
     ensure!(
@@ -44,7 +57,10 @@ pub(super) fn fit(
     // Eigenvalues come in ascending order.
     let leading = Mat::from_fn(n, k, |i, j| eigen.U()[(i, n - 1 - j)]);
     let analysis = leading.transpose() * &root;
-    let synthesis = &inverse_root * &leading;
+    let mut synthesis = &inverse_root * &leading;
+    let values = eigen.S().column_vector();
+    let variances: Vec<f64> = (0..k).map(|j| values[n - 1 - j]).collect();
+    restore_variance(&mut synthesis, &variances, &covariance, emphasis.variance);
 
     let row_major = |rows: usize, at: &dyn Fn(usize, usize) -> f64| -> Vec<f32> {
         (0..rows)
@@ -67,8 +83,55 @@ pub(super) fn fit(
         analysis_bias,
         synthesis: row_major(k, &|r, c| synthesis[(c, r)]),
         mean: statistics.mean.iter().map(|m| *m as f32).collect(),
-        network: Network::default(),
+        network: gain(&statistics.position_sensitivity, k, emphasis.positions),
     })
+}
+
+/// Scales each value of the block by the `power`-th power of the root of its variance over what the components
+/// restore of it.
+fn restore_variance(
+    synthesis: &mut Mat<f64>,
+    variances: &[f64],
+    covariance: &Mat<f64>,
+    power: f64,
+) {
+    for i in 0..synthesis.nrows() {
+        let components = variances.iter().enumerate();
+        let restored: f64 = components
+            .map(|(j, variance)| synthesis[(i, j)].powi(2) * variance)
+            .sum();
+        let ratio = covariance[(i, i)] / restored;
+        // A value that never varies has nothing to restore.
+        if ratio.is_finite() && ratio > 0.0 {
+            let scale = ratio.powf(power / 2.0).min(MOST);
+            for j in 0..synthesis.ncols() {
+                synthesis[(i, j)] *= scale;
+            }
+        }
+    }
+}
+
+/// Gains by position, the same for all channels: the `power`-th power of the root of the position's sensitivity
+/// over the mean one.
+fn gain(sensitivity: &[f64], k: usize, power: f64) -> Network {
+    if power == 0.0 {
+        return Network::default();
+    }
+    let mean = sensitivity.iter().sum::<f64>() / sensitivity.len() as f64;
+    let logarithms: Vec<f32> = sensitivity
+        .iter()
+        .map(|value| (0.5 * power * (value / mean).ln()) as f32)
+        .collect();
+    let all = logarithms.repeat(k);
+    Network {
+        config: NetworkConfig {
+            gain: true,
+            ..NetworkConfig::default()
+        },
+        tensors: ["analysis.gain", "synthesis.gain"]
+            .map(|name| (name.to_owned(), all.clone()))
+            .into(),
+    }
 }
 
 /// The symmetric square root of a positive definite matrix, and its inverse.
@@ -117,6 +180,7 @@ mod tests {
             mean: vec![1.0, -2.0, 0.5, 0.0],
             covariance,
             sensitivity,
+            position_sensitivity: vec![1.0],
             samples: Vec::new(),
         };
         let shape = FeatureShape {
@@ -124,7 +188,18 @@ mod tests {
             height: 1,
             width: 1,
         };
-        let transform = fit(&statistics, shape, 1, n, 0.01).unwrap();
+        let transform = fit(
+            &statistics,
+            shape,
+            1,
+            n,
+            0.01,
+            Emphasis {
+                positions: 0.0,
+                variance: 1.0,
+            },
+        )
+        .unwrap();
         let x = [0.3f32, 1.0, -4.0, 2.0];
         let y: Vec<f32> = (0..n)
             .map(|c| {

@@ -9,7 +9,7 @@ use super::TrainRateArgs;
 use super::model::RateCodec;
 use super::pictures::Pictures;
 use crate::data::Loader;
-use crate::klt::rates::{components_of, rate};
+use crate::klt::rates::{Quantiser, Vigour, components_of, rate};
 use crate::measure::BATCH;
 use crate::model::ModelFolder;
 use crate::progress::bar;
@@ -63,8 +63,11 @@ pub(super) fn write(
                 &components,
                 [rows, columns],
                 name,
-                old.step,
-                old.rounding,
+                Quantiser {
+                    step: old.step,
+                    rounding: old.rounding,
+                    vigour: Vigour::NONE,
+                },
             )
         })
         .collect::<Result<Vec<_>>>()?;
