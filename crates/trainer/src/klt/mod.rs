@@ -94,7 +94,7 @@ pub(crate) struct FitKltArgs {
     #[arg(long, default_value_t = 1.0)]
     restore_variance: f64,
     /// How far what a step is restored as goes from least squares (0) to the variance of its channel (1).
-    #[arg(long, default_value_t = 0.5)]
+    #[arg(long, default_value_t = 0.8)]
     restore_channels: f64,
     /// A factor on all that is restored.
     #[arg(long, default_value_t = 1.1)]
