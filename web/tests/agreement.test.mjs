@@ -89,7 +89,7 @@ for (const split of ['stem', 'stage2']) {
     assert.ok(predictions.length >= PICTURES_AT_LEAST, `${predictions.length} pictures`);
     assert.equal(predictions[0].bytes.length, codec.rates.length, 'one method a rate');
 
-    const { page, close } = await open(browser, `${server.url}/?backend=cpu&split=${split}&rate=${codec.default_rate}`);
+    const { page, close } = await open(browser, `${server.url}/?backend=cpu&split=${split}&codec=${codec.name}&rate=${codec.default_rate}`);
     await answered(page);
     /** @type {string[]} */
     const others = [];
