@@ -58,7 +58,7 @@ pub(super) fn write(
         .iter()
         .map(|old| {
             let name = old.name.clone();
-            rate(
+            let mut made = rate(
                 &latents,
                 &components,
                 [rows, columns],
@@ -68,7 +68,12 @@ pub(super) fn write(
                     rounding: old.rounding,
                     vigour: Vigour::NONE,
                 },
-            )
+            )?;
+            // Those that were trained with.
+            for (new, old) in made.reconstruction.iter_mut().zip(&old.reconstruction) {
+                *new = *old;
+            }
+            Ok(made)
         })
         .collect::<Result<Vec<_>>>()?;
     publish(

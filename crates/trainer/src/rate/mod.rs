@@ -28,6 +28,7 @@ mod tests;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use aecnn::codec::Rate;
 use anyhow::{Context, Result, ensure};
 use burn::lr_scheduler::module_lr_scheduler::{ModuleLearningRate, ModuleLrScheduler};
 use burn::module::ParamGroup;
@@ -144,8 +145,10 @@ pub(crate) fn run(args: &TrainRateArgs) -> Result<()> {
         tail: plain.tail(split),
     };
     let tail = network.tail(split);
+    let [k, _, _] = start.latent_shape();
     let loss = step::Loss {
         steps: start.rates.iter().map(|rate| rate.step).collect(),
+        reconstructions: start.rates.iter().map(|r| reconstruction(r, k)).collect(),
         rounding: start.rates[0].rounding,
         lambdas: curve.lambdas(),
         references: curve.divergences(),
@@ -169,6 +172,14 @@ pub(crate) fn run(args: &TrainRateArgs) -> Result<()> {
         &pictures,
         &device,
     )
+}
+
+/// What the starting codec restores a symbol as, in steps; a step where it sends none. Training goes round it: fitted
+/// anew to least squares, it would take the variance away that the start gives back.
+fn reconstruction(rate: &Rate, channels: usize) -> Vec<f32> {
+    let mut steps: Vec<f32> = rate.reconstruction.iter().map(|r| r / rate.step).collect();
+    steps.resize(channels, 1.0);
+    steps
 }
 
 /// What training changes.

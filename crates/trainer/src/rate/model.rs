@@ -43,8 +43,8 @@ pub(super) struct RateCodec {
 }
 
 impl RateCodec {
-    /// The starting codec as it is, where it has such networks already; else with networks around
-    /// it that change nothing yet. `latents` are some pictures' by that codec.
+    /// The starting codec as it is, where it has such networks already; else, but for gains that it may have, with
+    /// networks around it that change nothing yet. `latents` are some pictures' by that codec.
     pub(super) fn from_codec(
         start: &CodecFile,
         latents: &[Vec<f32>],
@@ -54,13 +54,19 @@ impl RateCodec {
     ) -> Result<Self> {
         let mut transform = start.transform().clone();
         if transform.network.config != args.config() {
+            let gains = NetworkConfig {
+                gain: transform.network.config.gain,
+                ..NetworkConfig::default()
+            };
             ensure!(
-                transform.network.config == NetworkConfig::default(),
+                transform.network.config == gains,
                 "{} has networks of other sizes than --attention, --refine-blocks and --refine-hidden ask for: {:?}",
                 start.name,
                 transform.network.config
             );
-            transform.network = untrained(start, latents, args.config(), seed);
+            let mut network = untrained(start, latents, args.config(), seed);
+            network.tensors.append(&mut transform.network.tensors);
+            transform.network = network;
         }
         let codec = CodecFile::new(
             start.name.clone(),

@@ -18,16 +18,12 @@ pub(super) struct Prior {
 /// Moments of one channel's symbols at one rate. Stored bit by bit, so that resumed training is the
 /// same training.
 #[derive(Serialize, Deserialize, Clone, Copy)]
-#[serde(from = "[u64; 4]", into = "[u64; 4]")]
+#[serde(from = "[u64; 2]", into = "[u64; 2]")]
 struct Moments {
     /// How often the symbol is other than zero.
     nonzero: f64,
     /// Mean magnitude of the symbol.
     magnitude: f64,
-    /// Mean of value times symbol, the value in steps.
-    product: f64,
-    /// Mean square of the symbol.
-    square: f64,
 }
 
 /// The cost of symbols of a batch, each `[n, k, 1, 1]`, in bits.
@@ -38,8 +34,6 @@ pub(super) struct Costs {
     pub(super) first: Tensor<4>,
     /// Of each further one.
     pub(super) further: Tensor<4>,
-    /// What one symbol is restored as, in steps.
-    pub(super) reconstruction: Tensor<4>,
 }
 
 impl Prior {
@@ -48,8 +42,7 @@ impl Prior {
         let moments = |rate: &Rate, component: &Vec<f32>| {
             Moments::of(component.iter().map(|value| {
                 let steps = f64::from(value / rate.step);
-                let magnitude = (steps.abs() + f64::from(rate.rounding)).floor();
-                (steps, magnitude.copysign(steps))
+                (steps.abs() + f64::from(rate.rounding)).floor()
             }))
         };
         let rates = rates
@@ -76,77 +69,49 @@ impl Prior {
                 (1.0 - m.nonzero()).log2() - m.nonzero().log2() + 1.0 - (1.0 - m.decay()).log2()
             }),
             further: of(&|m| -m.decay().log2()),
-            reconstruction: of(&|m| {
-                if m.square > RAREST {
-                    (m.product / m.square).clamp(0.7, 1.3)
-                } else {
-                    1.0
-                }
-            }),
         }
     }
 
-    /// Counts the symbols of one picture: `[k, positions]` values in steps, and their symbols.
-    pub(super) fn update(&mut self, rate: usize, steps: &[f32], symbols: &[f32]) {
+    /// Counts the symbols `[k, positions]` of one picture.
+    pub(super) fn update(&mut self, rate: usize, symbols: &[f32]) {
         let channels = &mut self.rates[rate];
-        let positions = (steps.len() / channels.len()).max(1);
-        for (moments, (steps, symbols)) in channels
-            .iter_mut()
-            .zip(steps.chunks(positions).zip(symbols.chunks(positions)))
-        {
-            let pairs = steps.iter().zip(symbols);
-            let new = Moments::of(pairs.map(|(t, s)| (f64::from(*t), f64::from(*s))));
+        let positions = (symbols.len() / channels.len()).max(1);
+        for (moments, symbols) in channels.iter_mut().zip(symbols.chunks(positions)) {
+            let new = Moments::of(symbols.iter().map(|symbol| f64::from(symbol.abs())));
             let blend = |old: f64, new: f64| MEMORY * old + (1.0 - MEMORY) * new;
             *moments = Moments {
                 nonzero: blend(moments.nonzero, new.nonzero),
                 magnitude: blend(moments.magnitude, new.magnitude),
-                product: blend(moments.product, new.product),
-                square: blend(moments.square, new.square),
             };
         }
     }
 }
 
-impl From<[u64; 4]> for Moments {
-    fn from(bits: [u64; 4]) -> Self {
-        let [nonzero, magnitude, product, square] = bits.map(f64::from_bits);
-        Self {
-            nonzero,
-            magnitude,
-            product,
-            square,
-        }
+impl From<[u64; 2]> for Moments {
+    fn from(bits: [u64; 2]) -> Self {
+        let [nonzero, magnitude] = bits.map(f64::from_bits);
+        Self { nonzero, magnitude }
     }
 }
 
-impl From<Moments> for [u64; 4] {
+impl From<Moments> for [u64; 2] {
     fn from(moments: Moments) -> Self {
-        let Moments {
-            nonzero,
-            magnitude,
-            product,
-            square,
-        } = moments;
-        [nonzero, magnitude, product, square].map(f64::to_bits)
+        [moments.nonzero, moments.magnitude].map(f64::to_bits)
     }
 }
 
 impl Moments {
-    /// Of values in steps and their symbols.
-    fn of(pairs: impl ExactSizeIterator<Item = (f64, f64)>) -> Self {
-        let n = pairs.len().max(1) as f64;
-        let [mut nonzero, mut magnitude, mut product, mut square] = [0.0; 4];
-        for (value, symbol) in pairs {
-            nonzero += if symbol == 0.0 { 0.0 } else { 1.0 };
-            magnitude += symbol.abs();
-            product += value * symbol;
-            square += symbol * symbol;
+    /// Of symbols' magnitudes.
+    fn of(magnitudes: impl ExactSizeIterator<Item = f64>) -> Self {
+        let n = magnitudes.len().max(1) as f64;
+        let (mut nonzero, mut sum) = (0.0, 0.0);
+        for magnitude in magnitudes {
+            nonzero += if magnitude == 0.0 { 0.0 } else { 1.0 };
+            sum += magnitude;
         }
         Self {
             nonzero: nonzero / n,
-            magnitude: magnitude / n,
-            product: product / n,
-            square: square / n,
+            magnitude: sum / n,
         }
     }
 
@@ -170,13 +135,10 @@ mod tests {
         let seldom = Moments {
             nonzero: 0.01,
             magnitude: 0.01,
-            product: 0.01,
-            square: 0.01,
         };
         let often = Moments {
             nonzero: 0.5,
             magnitude: 1.0,
-            ..seldom
         };
         let prior = Prior {
             rates: vec![vec![seldom, often]],
@@ -195,14 +157,12 @@ mod tests {
         let none = Moments {
             nonzero: 0.0,
             magnitude: 0.0,
-            product: 0.0,
-            square: 0.0,
         };
         let mut prior = Prior {
             rates: vec![vec![none; 2]],
         };
         for _ in 0..1000 {
-            prior.update(0, &[0.2, 0.1, 1.9, -0.9], &[0.0, 0.0, 2.0, -1.0]);
+            prior.update(0, &[0.0, 0.0, 2.0, -1.0]);
         }
         assert!(prior.rates[0][0].nonzero < 1e-6);
         assert!((prior.rates[0][1].nonzero - 1.0).abs() < 1e-3);

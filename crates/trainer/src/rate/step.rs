@@ -21,6 +21,8 @@ pub(super) struct Teacher {
 pub(super) struct Loss {
     /// The step of each rate.
     pub(super) steps: Vec<f32>,
+    /// What one symbol of each channel is restored as at each rate, in steps.
+    pub(super) reconstructions: Vec<Vec<f32>>,
     pub(super) rounding: f32,
     /// Nats a bit, for each rate.
     pub(super) lambdas: Vec<f64>,
@@ -63,6 +65,12 @@ pub(super) fn forward(
         .collect();
     let steps: Vec<f32> = rates.iter().map(|rate| loss.steps[*rate]).collect();
     let step = Tensor::<4>::from_data(TensorData::new(steps, [n, 1, 1, 1]), device);
+    let reconstruction: Vec<f32> = rates
+        .iter()
+        .flat_map(|rate| loss.reconstructions[*rate].iter().copied())
+        .collect();
+    let reconstruction =
+        Tensor::<4>::from_data(TensorData::new(reconstruction, [n, k, 1, 1]), device);
     let costs = trainer.prior.costs(&rates, device);
 
     // In steps, as the device quantises.
@@ -73,7 +81,7 @@ pub(super) fn forward(
     let symbols = values.clone().sign() * rounded;
 
     let kept = kept(batch, k, loss.tail_drop, device);
-    let restored = Tensor::from_inner(symbols.clone()) * costs.reconstruction;
+    let restored = Tensor::from_inner(symbols.clone()) * reconstruction;
     // Straight through: the restored value, with the gradient of the value itself.
     let through = scaled.clone() + (restored - scaled.clone()).detach();
     let feature = trainer
@@ -105,15 +113,10 @@ pub(super) fn forward(
 
     let read = |tensor: Tensor<1>| -> Result<Vec<f32>> { Ok(tensor.try_into_vec_as::<f32>()?) };
     let size = k * rows * columns;
-    let (values, symbols) = (
-        values.try_into_vec_as::<f32>()?,
-        symbols.try_into_vec_as::<f32>()?,
-    );
+    let symbols = symbols.try_into_vec_as::<f32>()?;
     for (index, rate) in rates.iter().enumerate() {
         let of = index * size..(index + 1) * size;
-        trainer
-            .prior
-            .update(*rate, &values[of.clone()], &symbols[of]);
+        trainer.prior.update(*rate, &symbols[of]);
     }
     let divergence = read(relative)?;
     Ok(Outcome {
