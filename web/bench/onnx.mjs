@@ -1,4 +1,4 @@
-// Writes the front of the network as an ONNX model, from the weights in `models/`.
+// Writes the network, or the layers between two cuts, as an ONNX model, from the weights in `models/`.
 //
 // ONNX is protobuf; the few messages that are needed are written by hand below, so that the
 // benchmark needs no other tool. Layers are those that the device runs: batch norm is folded, and
@@ -10,6 +10,7 @@ import { join } from 'node:path';
 /** @typedef {{ name: string, shape: number[], values: Float32Array }} Tensor */
 
 const FLOAT = 1;
+const ATTRIBUTE_INT = 2;
 const ATTRIBUTE_INTS = 7;
 
 /** @param {number} value @returns {Buffer} */
@@ -80,15 +81,29 @@ async function readSafetensors(path) {
   return tensors;
 }
 
+const STAGES = [3, 4, 6, 3];
+
+/** The shape of what enters each stage, and the head behind the last. */
+const SHAPES = [[64, 56, 56], [256, 28, 28], [512, 14, 14], [1024, 7, 7], [2048, 7, 7]];
+
 /**
- * The front up to the cut: input `x` [1, 3, 224, 224], output `feature`.
+ * The layers from the picture, or from a cut, up to another cut or to the logits: input `x`, output `y`, in batches of `batch`.
  * @param {string} model the model's folder
- * @param {'stem' | 'stage1'} split
+ * @param {{ from?: number, to?: number, batch?: number }} layers stages before the first of them (without: from the
+ *   picture), stages up to the last of them (without: to the logits)
  */
-export async function frontAsOnnx(model, split) {
-  const weights = await readSafetensors(join(model, 'stem.safetensors'));
-  if (split === 'stage1') {
-    for (const [name, tensor] of await readSafetensors(join(model, 'stage1.safetensors'))) weights.set(name, tensor);
+export async function asOnnx(model, { from, to, batch = 1 }) {
+  const first = from ?? 0;
+  const last = to ?? STAGES.length;
+  const parts = [
+    ...(from === undefined ? ['stem'] : []),
+    ...STAGES.map((_, stage) => `stage${stage + 1}`).slice(first, last),
+    ...(to === undefined ? ['head'] : []),
+  ];
+  /** @type {Map<string, Tensor>} */
+  const weights = new Map();
+  for (const part of parts) {
+    for (const [name, tensor] of await readSafetensors(join(model, `${part}.safetensors`))) weights.set(name, tensor);
   }
   /** @type {Buffer[]} */
   const nodes = [];
@@ -108,13 +123,16 @@ export async function frontAsOnnx(model, split) {
     return `${input}.relu`;
   };
 
-  let x = relu(conv('stem.conv', 'x', 2));
-  nodes.push(node('MaxPool', [x], 'stem.pool', ints('kernel_shape', [3, 3]), ints('strides', [2, 2]), ints('pads', [1, 1, 1, 1])));
-  x = 'stem.pool';
-  if (split === 'stage1') {
-    for (const block of [0, 1, 2]) {
-      const name = `stage1.${block}`;
-      const stride = block === 2 ? 2 : 1;
+  let x = 'x';
+  if (from === undefined) {
+    x = relu(conv('stem.conv', x, 2));
+    nodes.push(node('MaxPool', [x], 'stem.pool', ints('kernel_shape', [3, 3]), ints('strides', [2, 2]), ints('pads', [1, 1, 1, 1])));
+    x = 'stem.pool';
+  }
+  for (let stage = first; stage < last; stage += 1) {
+    for (let block = 0; block < STAGES[stage]; block += 1) {
+      const name = `stage${stage + 1}.${block}`;
+      const stride = block === STAGES[stage] - 1 && stage < 3 ? 2 : 1;
       const main = conv(`${name}.conv3`, relu(conv(`${name}.conv2`, relu(conv(`${name}.conv1`, x, 1)), stride)), 1);
       let shortcut = x;
       if (block === 0) shortcut = conv(`${name}.shortcut`, x, 1);
@@ -127,8 +145,15 @@ export async function frontAsOnnx(model, split) {
       x = relu(`${name}.sum`);
     }
   }
-  nodes.push(node('Identity', [x], 'feature'));
-  const graph = bytes(7, ...nodes, bytes(2, split), ...[...weights.values()].map(initializer),
-    value(11, 'x', [1, 3, 224, 224]), value(12, 'feature', split === 'stem' ? [1, 64, 56, 56] : [1, 256, 28, 28]));
+  if (to === undefined) {
+    nodes.push(node('GlobalAveragePool', [x], 'means'), node('Flatten', ['means'], 'flat'));
+    nodes.push(node('Gemm', ['flat', 'head.weight', 'head.bias'], 'y', bytes(5, bytes(1, 'transB'), integer(3, 1), integer(20, ATTRIBUTE_INT))));
+  } else {
+    nodes.push(node('Identity', [x], 'y'));
+  }
+  const input = from === undefined ? [3, 224, 224] : SHAPES[first];
+  const output = to === undefined ? [1000] : SHAPES[last];
+  const graph = bytes(7, ...nodes, bytes(2, 'layers'), ...[...weights.values()].map(initializer),
+    value(11, 'x', [batch, ...input]), value(12, 'y', [batch, ...output]));
   return Buffer.concat([integer(1, 8), graph, bytes(8, bytes(1, ''), integer(2, 13))]);
 }

@@ -13,7 +13,7 @@ import { createServer } from 'node:http';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { launch } from '../tests/support/browser.mjs';
-import { frontAsOnnx } from './onnx.mjs';
+import { asOnnx } from './onnx.mjs';
 
 const WEB = fileURLToPath(new URL('../', import.meta.url));
 const MODEL = process.env.MODEL ?? join(WEB, '../models/resnet50-imagenet');
@@ -61,7 +61,7 @@ console.log('split   pass   onnxruntime front   device front        ratio   devi
 for (const split of /** @type {const} */ (['stem', 'stage1'])) {
   const codec = manifest.codecs.find((/** @type {any} */ entry) => entry.split === split);
   if (!codec) throw new Error(`the model has no codec for ${split}`);
-  made.set(`/${split}.onnx`, await frontAsOnnx(MODEL, split));
+  made.set(`/${split}.onnx`, await asOnnx(MODEL, { to: split === 'stem' ? 0 : 1 }));
   const parts = split === 'stem' ? ['stem'] : ['stem', 'stage1'];
   const files = manifest.parts.filter((/** @type {any} */ part) => parts.includes(part.name));
   /** @type {Figures[]} */
@@ -133,7 +133,7 @@ async function measure(split, codec, files) {
       const began = performance.now();
       const outputs = await session.run({ x: new ort.Tensor('float32', input, [1, 3, 224, 224]) });
       const time = performance.now() - began;
-      if (outputs.feature.data.length < 1000) throw new Error('onnxruntime gave no feature');
+      if (outputs.y.data.length < 1000) throw new Error('onnxruntime gave no feature');
       return { ort: time };
     };
     const runDevice = async () => {

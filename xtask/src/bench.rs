@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: this project beside what people would use instead, on one machine in one run.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -13,6 +13,9 @@ use crate::{page, process, tools, workspace};
 enum Suite {
     /// The front in the browser against onnxruntime-web, one thread each.
     Device,
+    /// The server's engine on the CPU against onnxruntime, whole and behind the splits, with one
+    /// thread and with all.
+    Server,
     /// The entropy coder: bytes against the tables' entropy, symbols a second.
     Codec,
     /// Time to label of every way of inference over emulated links.
@@ -25,28 +28,56 @@ pub(crate) struct BenchOptions {
     /// What to measure; its script or source says what can be set.
     #[arg(long, value_enum)]
     suite: Suite,
-    /// Also write the figures of the suite `link` to this file.
+    /// Also write the figures of the suite `link` or `server` to this file.
     #[arg(long)]
     json: Option<PathBuf>,
 }
 
 /// The command.
 pub(crate) fn run(options: &BenchOptions) -> Result<ExitCode> {
+    let json = options.json.as_ref().map(std::path::absolute).transpose()?;
+    let json = json.map(|file| ("JSON", file.into_os_string()));
     match options.suite {
         Suite::Device => {
-            let folder = workspace::web().join("bench");
-            tools::node()?;
-            process::run(process::npm().current_dir(folder).args(["ci", "--silent"]))?;
+            peers()?;
             page::run("bench/run.mjs", Vec::new())
+        }
+        Suite::Server => {
+            peers()?;
+            process::run(
+                process::cargo()
+                    .args(["build", "--release", "--bins", "--tests"])
+                    .args(workspace::NATIVE),
+            )?;
+            let program = format!("aecnn-load{}", std::env::consts::EXE_SUFFIX);
+            process::run(
+                Command::new("node")
+                    .current_dir(workspace::web())
+                    .arg("bench/server.mjs")
+                    .env(
+                        "AECNN_LOAD",
+                        workspace::target().join("release").join(program),
+                    )
+                    .envs(json),
+            )?;
+            Ok(ExitCode::SUCCESS)
         }
         Suite::Codec => {
             process::run(process::cargo().args(["bench", "--package", "feature-codec"]))?;
             Ok(ExitCode::SUCCESS)
         }
-        Suite::Link => {
-            let json = options.json.as_ref().map(std::path::absolute).transpose()?;
-            let json = json.map(|file| ("JSON", file.into_os_string()));
-            page::run("bench/link.mjs", json.into_iter().collect())
-        }
+        Suite::Link => page::run("bench/link.mjs", json.into_iter().collect()),
     }
+}
+
+/// Installs the runtimes that are measured beside this project. Their install scripts would
+/// download what only graphics cards need.
+fn peers() -> Result<()> {
+    let folder = workspace::web().join("bench");
+    tools::node()?;
+    process::run(
+        process::npm()
+            .current_dir(folder)
+            .args(["ci", "--silent", "--ignore-scripts"]),
+    )
 }

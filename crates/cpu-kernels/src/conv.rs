@@ -3,22 +3,54 @@
 use crate::Activation;
 use crate::arch::{dispatch, lanes};
 use crate::kernel::{Convolve, Pixel, VECTORS};
-use crate::parallel::{for_each_part, parts};
+use crate::parallel::{for_each_part, rows_of_part};
+use crate::winograd::{Filters, Four, Two};
 
-/// A part of the work is at least so many pixels: with fewer, the weights are read more often
-/// than they are used.
+/// A part of the work is at least so many pixels, if it can: with fewer, the weights are read more
+/// often than they are used.
 const MIN_PIXELS: usize = 192;
+
+/// Channels up to which tiles of 4 x 4 outputs are fastest.
+const MOST_FOR_FOUR: usize = 128;
+
+/// Channels up to which tiles of 2 x 2 outputs are.
+const MOST_FOR_TWO: usize = 256;
 
 /// A convolution with square kernel, padded by half of it.
 #[derive(Debug)]
 pub struct Conv {
-    /// For each panel of output channels: kernel rows, kernel columns, input channels, and the
-    /// panel's output channels.
-    panels: Vec<f32>,
+    method: Method,
     bias: Vec<f32>,
     channels: [usize; 2],
     kernel: usize,
     stride: usize,
+}
+
+/// How it is computed, with the weights that this takes.
+#[derive(Debug)]
+enum Method {
+    /// Value by value. For each panel of output channels: kernel rows, kernel columns, input
+    /// channels, and the panel's output channels.
+    Direct(Vec<f32>),
+    Two(Filters<Two, 2, 4>),
+    Four(Filters<Four, 4, 6>),
+}
+
+impl Method {
+    /// The fastest. Winograd's takes more weights, 16 or 36 for 9, so that with many channels
+    /// reading them takes longer than what it saves.
+    fn choose(weights: &[f32], channels: [usize; 2], kernel: usize, stride: usize) -> Self {
+        let [channels_in, channels_out] = channels;
+        let whole = kernel == 3 && stride == 1 && channels_in.is_multiple_of(64);
+        match channels_in {
+            ..=MOST_FOR_FOUR if whole => Self::Four(Filters::new(weights, channels)),
+            ..=MOST_FOR_TWO if whole => Self::Two(Filters::new(weights, channels)),
+            _ => {
+                let shape = [channels_out, channels_in, kernel, kernel];
+                Self::Direct(pack(weights, shape, VECTORS * lanes()))
+            }
+        }
+    }
 }
 
 /// What happens to a convolution's result.
@@ -57,7 +89,7 @@ impl Conv {
             "weights of {shape:?}"
         );
         Self {
-            panels: pack(weights, shape, VECTORS * lanes()),
+            method: Method::choose(weights, channels, kernel, stride),
             bias,
             channels,
             kernel,
@@ -88,12 +120,26 @@ impl Conv {
             size(input.width),
         ];
         let mut output = Activation::zeros(shape, after.pad);
+        match &self.method {
+            Method::Direct(panels) => self.direct(panels, input, after, &mut output),
+            Method::Two(filters) => filters.forward(input, &self.bias, after, &mut output),
+            Method::Four(filters) => filters.forward(input, &self.bias, after, &mut output),
+        }
+        output
+    }
 
+    fn direct(
+        &self,
+        panels: &[f32],
+        input: &Activation,
+        after: After<'_>,
+        output: &mut Activation,
+    ) {
+        let Self { kernel, stride, .. } = *self;
+        let [channels_in, channels_out] = self.channels;
         let (height, width, pad) = (output.height, output.width, after.pad);
         let (row_length, padded) = (output.row_length(), height + 2 * pad);
-        let rows = (output.pictures * padded)
-            .div_ceil(parts())
-            .max(MIN_PIXELS.div_ceil(width.max(1)));
+        let rows = rows_of_part(output.pictures * padded, width, MIN_PIXELS);
         for_each_part(&mut output.values, rows * row_length, |index, part| {
             let first = index * rows;
             let mut pixels = Vec::with_capacity(rows * width);
@@ -103,7 +149,7 @@ impl Conv {
                     continue;
                 }
                 let y = y - pad;
-                let corner = input.pad - reach;
+                let corner = input.pad - kernel / 2;
                 let start = picture * input.picture_length()
                     + (y * stride + corner) * input.row_length()
                     + corner * channels_in;
@@ -121,7 +167,7 @@ impl Conv {
                 rows: kernel,
                 row_step: input.row_length(),
                 row_length: kernel * channels_in,
-                panels: &self.panels,
+                panels,
                 bias: &self.bias,
                 residual: after.add.map(|(add, _)| add.values.as_slice()),
                 relu: after.relu,
@@ -129,12 +175,15 @@ impl Conv {
                 output: part,
             });
         });
-        output
     }
 }
 
 /// Weights `[out, in, rows, columns]` to `[out / panel][rows, columns, in][panel]`.
-fn pack(weights: &[f32], [out, channels, rows, columns]: [usize; 4], panel: usize) -> Vec<f32> {
+pub(crate) fn pack(
+    weights: &[f32],
+    [out, channels, rows, columns]: [usize; 4],
+    panel: usize,
+) -> Vec<f32> {
     let taps = rows * columns;
     let read = taps * channels;
     let mut packed = vec![0.0; out * read];
@@ -184,19 +233,48 @@ mod tests {
         }
     }
 
-    /// The largest difference between the kernels and plain loops.
-    fn error(
+    /// A convolution to 64 channels.
+    #[derive(Debug, Clone, Copy)]
+    struct Case {
+        channels: usize,
         kernel: usize,
         stride: usize,
+        /// What is added, read at every so-many-th pixel.
         residual: Option<usize>,
         relu: bool,
+        /// Borders before and behind.
         pads: [usize; 2],
-    ) -> f64 {
-        let (channels, [height, width]) = ([5, 64], [13, 9]);
-        let weights = noise(64 * 5 * kernel * kernel, 1);
+    }
+
+    impl Case {
+        fn new(channels: usize, kernel: usize, stride: usize) -> Self {
+            Self {
+                channels,
+                kernel,
+                stride,
+                residual: None,
+                relu: false,
+                pads: [kernel / 2, 0],
+            }
+        }
+    }
+
+    /// The largest difference between the kernels and plain loops.
+    fn error(case: Case) -> f64 {
+        let Case {
+            channels,
+            kernel,
+            stride,
+            residual,
+            relu,
+            pads,
+        } = case;
+        let [height, width] = [13, 9];
+        let taps = channels * kernel * kernel;
+        let weights = noise(64 * taps, 1);
         let bias = noise(64, 2);
-        let conv = Conv::new(&weights, bias.clone(), channels, kernel, stride);
-        let input = noisy([3, 5, height, width], pads[0], 3);
+        let conv = Conv::new(&weights, bias.clone(), [channels, 64], kernel, stride);
+        let input = noisy([3, channels, height, width], pads[0], 3);
         let [rows, columns] = [height.div_ceil(stride), width.div_ceil(stride)];
         let add = residual.map(|step| (noisy([3, 64, rows * step, columns * step], 0, 4), step));
         let after = After {
@@ -222,8 +300,8 @@ mod tests {
             for (y, x) in (0..rows).flat_map(|y| (0..columns).map(move |x| (y, x))) {
                 for channel in 0..64 {
                     let mut sum = f64::from(bias[channel]);
-                    for (from, ky, kx) in (0..5 * kernel * kernel)
-                        .map(|i| (i / kernel / kernel, i / kernel % kernel, i % kernel))
+                    for (from, ky, kx) in
+                        (0..taps).map(|i| (i / kernel / kernel, i / kernel % kernel, i % kernel))
                     {
                         let (iy, ix) = (
                             (y * stride + ky) as isize - reach,
@@ -231,7 +309,7 @@ mod tests {
                         );
                         sum += at(&input, picture, iy, ix, from)
                             * f64::from(
-                                weights[((channel * 5 + from) * kernel + ky) * kernel + kx],
+                                weights[((channel * channels + from) * kernel + ky) * kernel + kx],
                             );
                     }
                     if let Some((add, step)) = &add {
@@ -257,47 +335,116 @@ mod tests {
         worst
     }
 
+    /// So many channels that each way to compute 3x3 convolutions is taken.
+    const EVERY_WAY: [usize; 4] = [5, 64, 256, 320];
+
     #[test]
     fn kernels_compute_convolutions() {
         for kernel in [1, 3, 7] {
             for stride in [1, 2] {
-                let error = error(kernel, stride, None, false, [kernel / 2, 0]);
-                assert!(
-                    error < 1e-4,
-                    "{kernel}x{kernel} of stride {stride}: {error}"
-                );
+                let case = Case::new(5, kernel, stride);
+                let error = error(case);
+                assert!(error < 1e-4, "{case:?}: {error}");
             }
+        }
+        for channels in EVERY_WAY {
+            let error = error(Case::new(channels, 3, 1));
+            assert!(error < 1e-3, "{channels} channels: {error}");
         }
     }
 
     #[test]
     fn borders_may_be_wider_than_needed_and_wanted_behind() {
-        assert!(error(1, 1, None, false, [2, 1]) < 1e-4);
-        assert!(error(3, 2, None, false, [3, 2]) < 1e-4);
+        let one = Case::new(5, 1, 1);
+        assert!(
+            error(Case {
+                pads: [2, 1],
+                ..one
+            }) < 1e-4
+        );
+        for channels in EVERY_WAY {
+            for stride in [1, 2] {
+                let pads = [3, 2];
+                let case = Case {
+                    pads,
+                    ..Case::new(channels, 3, stride)
+                };
+                let error = error(case);
+                assert!(error < 1e-3, "{case:?}: {error}");
+            }
+        }
     }
 
     #[test]
     fn residuals_are_added_before_the_relu() {
-        for step in [1, 2] {
-            let error = error(1, 1, Some(step), true, [0, 1]);
-            assert!(error < 1e-4, "every {step}: {error}");
+        let cases = [(5, 1), (5, 3), (64, 3), (256, 3)];
+        for (step, (channels, kernel)) in [1, 2].into_iter().flat_map(|n| cases.map(|c| (n, c))) {
+            let case = Case {
+                residual: Some(step),
+                relu: true,
+                pads: [kernel / 2, 1],
+                ..Case::new(channels, kernel, 1)
+            };
+            let error = error(case);
+            assert!(error < 1e-3, "{case:?}: {error}");
+        }
+    }
+
+    /// A value that is no number, or is infinite, is seen by those outputs that read it, and by
+    /// none that is far from it.
+    #[test]
+    fn what_is_not_finite_is_neither_hidden_nor_spread_far() {
+        for (channels, tile) in [(5, 1), (64, 4), (256, 2), (320, 1)] {
+            for bad in [f32::NAN, f32::INFINITY] {
+                let conv = Conv::new(
+                    &noise(64 * channels * 9, 1),
+                    noise(64, 2),
+                    [channels, 64],
+                    3,
+                    1,
+                );
+                let mut input = noisy([1, channels, 13, 9], 1, 3);
+                let start = input.offset(0, 5, 4);
+                input.values[start] = bad;
+                let output = conv.forward(&input, After::default());
+                let near = |distance: usize, at: usize| at.abs_diff(distance) <= tile.max(1);
+                for (y, x) in (0..13).flat_map(|y| (0..9).map(move |x| (y, x))) {
+                    let values = &output.values[output.offset(0, y, x)..][..64];
+                    if y.abs_diff(5) <= 1 && x.abs_diff(4) <= 1 {
+                        assert!(
+                            values.iter().all(|v| !v.is_finite()),
+                            "{channels}: {y}, {x}"
+                        );
+                    } else if !(near(5, y) && near(4, x)) {
+                        assert!(values.iter().all(|v| v.is_finite()), "{channels}: {y}, {x}");
+                    }
+                }
+            }
         }
     }
 
     #[test]
     fn a_batch_is_its_pictures_bit_for_bit() {
-        let conv = Conv::new(&noise(64 * 64 * 9, 1), noise(64, 2), [64, 64], 3, 1);
-        let batch = noisy([3, 64, 20, 20], 1, 3);
-        let together = conv.forward(&batch, After::default());
-        let length = batch.picture_length();
-        for picture in 0..3 {
-            let mut alone = Activation::zeros([1, 64, 20, 20], 1);
-            alone
-                .values
-                .copy_from_slice(&batch.values[picture * length..][..length]);
-            let alone = conv.forward(&alone, After::default());
-            let length = alone.values.len();
-            assert_eq!(alone.values, together.values[picture * length..][..length]);
+        for channels in EVERY_WAY {
+            let conv = Conv::new(
+                &noise(64 * channels * 9, 1),
+                noise(64, 2),
+                [channels, 64],
+                3,
+                1,
+            );
+            let batch = noisy([3, channels, 20, 20], 1, 3);
+            let together = conv.forward(&batch, After::default());
+            let length = batch.picture_length();
+            for picture in 0..3 {
+                let mut alone = Activation::zeros([1, channels, 20, 20], 1);
+                alone
+                    .values
+                    .copy_from_slice(&batch.values[picture * length..][..length]);
+                let alone = conv.forward(&alone, After::default());
+                let length = alone.values.len();
+                assert_eq!(alone.values, together.values[picture * length..][..length]);
+            }
         }
     }
 }

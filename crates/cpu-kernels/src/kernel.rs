@@ -6,9 +6,13 @@ use pulp::{Simd, WithSimd};
 /// many vectors.
 pub(crate) const VECTORS: usize = 2;
 
-/// Pixels that are computed together. With more, values no longer fit the registers: browsers
-/// have 16 on x86, where one holds the input and two the weights.
+/// Pixels that are computed together where there are 16 registers, of which one holds the input and
+/// two the weights: with more, values no longer fit. Browsers use some themselves.
 const TILE: usize = if cfg!(target_arch = "wasm32") { 4 } else { 6 };
+
+/// Pixels that are computed together where there are 32 registers, as with vectors of 16 values.
+/// Of the 49 or 196 pixels of the last stages few are then left over.
+const LARGE_TILE: usize = 10;
 
 /// Pixels that are taken through all output channels before the next: their inputs stay in the
 /// second cache.
@@ -54,6 +58,17 @@ impl WithSimd for Convolve<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        if S::F32_LANES < 16 {
+            self.run::<S, TILE>(simd);
+        } else {
+            self.run::<S, LARGE_TILE>(simd);
+        }
+    }
+}
+
+impl Convolve<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const TILE: usize>(self, simd: S) {
         let read = self.rows * self.row_length;
         if read == 0 {
             return;
@@ -67,7 +82,7 @@ impl WithSimd for Convolve<'_> {
                 for tile in block.chunks(TILE) {
                     let last = tile.len() - 1;
                     let starts = std::array::from_fn(|i| tile[i.min(last)].input);
-                    let sums = self.sums(simd, starts, weights, *bias);
+                    let sums = self.sums::<S, TILE>(simd, starts, weights, *bias);
                     for (pixel, mut sums) in tile.iter().zip(sums) {
                         if let Some(residual) = self.residual {
                             let more =
@@ -91,16 +106,14 @@ impl WithSimd for Convolve<'_> {
             }
         }
     }
-}
 
-impl Convolve<'_> {
     /// The bias, and each value read times its weights.
     #[allow(
         clippy::needless_range_loop,
         reason = "with iterators the sums stay in memory, which takes twice the time"
     )]
     #[inline(always)]
-    fn sums<S: Simd>(
+    fn sums<S: Simd, const TILE: usize>(
         &self,
         simd: S,
         starts: [usize; TILE],

@@ -15,6 +15,7 @@ mod conv;
 mod kernel;
 mod parallel;
 mod pool;
+mod winograd;
 
 pub use activation::Activation;
 pub use conv::{After, Conv};

@@ -10,6 +10,9 @@ pub(crate) fn for_each_part(
 ) {
     use rayon::prelude::*;
 
+    if threads() == 1 {
+        return one_by_one(values, length, work);
+    }
     values
         .par_chunks_mut(length)
         .enumerate()
@@ -20,6 +23,10 @@ pub(crate) fn for_each_part(
 /// may be shorter.
 #[cfg(target_family = "wasm")]
 pub(crate) fn for_each_part(values: &mut [f32], length: usize, work: impl Fn(usize, &mut [f32])) {
+    one_by_one(values, length, work);
+}
+
+fn one_by_one(values: &mut [f32], length: usize, work: impl Fn(usize, &mut [f32])) {
     for (index, part) in values.chunks_mut(length).enumerate() {
         work(index, part);
     }
@@ -31,7 +38,19 @@ pub(crate) fn for_each_part(values: &mut [f32], length: usize, work: impl Fn(usi
 pub fn map<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     use rayon::prelude::*;
 
-    (0..count).into_par_iter().map(&work).collect()
+    let threads = threads();
+    // As many for each thread, or nearly: then none has to help another.
+    let even = count.is_multiple_of(threads) || count >= 4 * threads;
+    // Among the threads that share the work: each layer would otherwise be handed over to them.
+    rayon::scope(|_| {
+        (0..count)
+            .into_par_iter()
+            .map(|index| match even {
+                true => alone(|| work(index)),
+                false => work(index),
+            })
+            .collect()
+    })
 }
 
 /// `work` of 0 to `count`, in this order.
@@ -41,13 +60,44 @@ pub fn map<T>(count: usize, work: impl Fn(usize) -> T) -> Vec<T> {
     (0..count).map(work).collect()
 }
 
-/// Into how many parts work is best cut: a few for each thread, so that none waits long for the
-/// last.
-pub(crate) fn parts() -> usize {
+/// Into how many parts `rows` of `width` pixels are cut, by the rows of one: a few for each thread, so
+/// that none waits long for the last, but of `least` pixels or more where each thread has its part
+/// all the same.
+pub(crate) fn rows_of_part(rows: usize, width: usize, least: usize) -> usize {
+    let threads = threads();
+    let parts = if threads == 1 { 1 } else { 4 * threads };
+    let enough = least.div_ceil(width.max(1));
+    rows.div_ceil(parts)
+        .max(enough.min(rows.div_ceil(threads)))
+        .max(1)
+}
+
+#[cfg(not(target_family = "wasm"))]
+thread_local! {
+    /// Whether this thread works on something by itself.
+    static ALONE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// `work` on this thread only.
+#[cfg(not(target_family = "wasm"))]
+fn alone<T>(work: impl FnOnce() -> T) -> T {
+    /// Sets back what was before, after a panic too.
+    struct Before(bool);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            ALONE.set(self.0);
+        }
+    }
+    let _before = Before(ALONE.replace(true));
+    work()
+}
+
+/// Threads that share what this one does.
+fn threads() -> usize {
     #[cfg(not(target_family = "wasm"))]
-    return match rayon::current_num_threads() {
-        1 => 1,
-        threads => 4 * threads,
+    return match ALONE.get() {
+        true => 1,
+        false => rayon::current_num_threads(),
     };
     #[cfg(target_family = "wasm")]
     1

@@ -4,6 +4,7 @@
 // What it prints is what it is for.
 #![allow(clippy::print_stdout)]
 
+mod layers;
 mod replicas;
 mod server;
 mod soak;
@@ -43,6 +44,9 @@ enum Command {
     Run(RunOptions),
     /// The server's engine in a loop, without queue and sockets: what the network alone could do.
     Bare(BareOptions),
+    /// The server's engine on values from a file, once for each line of standard input: for timing
+    /// beside another runtime.
+    Layers(layers::LayersOptions),
     /// Starts a server and measures it with several numbers of clients, beside the bare network.
     Table(table::TableOptions),
     /// Encodes pictures into files, for trying clients in other languages.
@@ -252,6 +256,7 @@ async fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Run(options) => run(&options).await,
         Command::Bare(options) => bare(&options).await,
+        Command::Layers(options) => layers::run(&options),
         Command::Table(options) => table::run(&options).await,
         Command::Encode(options) => encode(&options).await,
         Command::Replicas(options) => replicas::run(&options).await,
