@@ -1,15 +1,17 @@
 // Encoding in the browser on one CPU core: the device against onnxruntime-web (WebAssembly with
 // SIMD, one thread) on the same layers, picture by picture in turn, in the same tab.
 //
-//   cargo xtask wasm && (cd web/bench && npm ci && node run.mjs)
+//   cargo xtask bench --suite device
 //
 // Each pass is a fresh tab and prints its medians. Other programs can only make a pass slower:
 // the last line of a split takes each side's fastest median. CHROMIUM names another browser, MODEL
-// another model's folder, ROUNDS how many pictures a pass takes, PASSES how many passes there are.
+// another model's folder, ROUNDS how many pictures a pass takes, PASSES how many passes there are, JSON a
+// file for the figures.
 
 import { createReadStream, existsSync, statSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import { cpus } from 'node:os';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { launch } from '../tests/support/browser.mjs';
@@ -55,15 +57,18 @@ for (const need of ['pkg/simd/device.js', 'bench/node_modules/onnxruntime-web/pa
 const manifest = JSON.parse(await readFile(join(MODEL, 'manifest.json'), 'utf8'));
 const version = JSON.parse(await readFile(join(WEB, 'bench/node_modules/onnxruntime-web/package.json'), 'utf8')).version;
 const browser = await launch();
-console.log(`Chromium ${browser.version()}, onnxruntime-web ${version}, one thread each; medians of ${ROUNDS} pictures (fastest in brackets)`);
-console.log('split   pass   onnxruntime front   device front        ratio   device, pixels to bytes   ratio');
-
-for (const split of /** @type {const} */ (['stem', 'stage1'])) {
+const machine = { cpu: cpus()[0].model, cores: cpus().length, chromium: browser.version(), onnxruntimeWeb: version };
+console.log(`${machine.cpu}; Chromium ${machine.chromium}, onnxruntime-web ${version}, one thread each; medians of ${ROUNDS} pictures (fastest in brackets)\n`);
+console.log('| split | pass | onnxruntime, front ms | device, front ms | ratio | device, pixels to bytes ms | ratio |');
+console.log('|---|---|---|---|---|---|---|');
+/** @type {object[]} */
+const rows = [];
+const SPLITS = /** @type {const} */ (['stem', 'stage1', 'stage2']);
+for (const [stages, split] of SPLITS.entries()) {
   const codec = manifest.codecs.find((/** @type {any} */ entry) => entry.split === split);
   if (!codec) throw new Error(`the model has no codec for ${split}`);
-  made.set(`/${split}.onnx`, await asOnnx(MODEL, { to: split === 'stem' ? 0 : 1 }));
-  const parts = split === 'stem' ? ['stem'] : ['stem', 'stage1'];
-  const files = manifest.parts.filter((/** @type {any} */ part) => parts.includes(part.name));
+  made.set(`/${split}.onnx`, await asOnnx(MODEL, { to: stages }));
+  const files = manifest.parts.filter((/** @type {any} */ part) => SPLITS.slice(0, stages + 1).includes(part.name));
   /** @type {Figures[]} */
   const passes = [];
   for (let pass = 1; pass <= PASSES; pass += 1) {
@@ -73,8 +78,11 @@ for (const split of /** @type {const} */ (['stem', 'stage1'])) {
     print(split, String(pass), figures);
   }
   const best = (/** @type {keyof Figures} */ key) => passes.map((pass) => pass[key]).reduce((a, b) => (b.median < a.median ? b : a));
-  print(split, 'best', { ort: best('ort'), front: best('front'), whole: best('whole') });
+  const figures = { ort: best('ort'), front: best('front'), whole: best('whole') };
+  print(split, 'best', figures);
+  rows.push({ split, codec: codec.name, ...figures, passes });
 }
+if (process.env.JSON) await writeFile(process.env.JSON, `${JSON.stringify({ machine, rounds: ROUNDS, rows }, null, 2)}\n`);
 await browser.close();
 server.close();
 
@@ -89,14 +97,14 @@ function summary(times) {
 
 /** @param {string} split @param {string} pass @param {Figures} figures */
 function print(split, pass, { ort, front, whole }) {
-  const show = (/** @type {Summary} */ { median, fastest }) => `${median.toFixed(1)} ms (${fastest.toFixed(1)})`.padEnd(20);
+  const show = (/** @type {Summary} */ { median, fastest }) => `${median.toFixed(1)} (${fastest.toFixed(1)})`;
   const ratio = (/** @type {Summary} */ ours) => (ours.median / ort.median).toFixed(2);
-  console.log(`${split.padEnd(8)}${pass.padEnd(7)}${show(ort)}${show(front)}${ratio(front).padEnd(8)}${show(whole).padEnd(26)}${ratio(whole)}`);
+  console.log(`| ${[split, pass, show(ort), show(front), ratio(front), show(whole), ratio(whole)].join(' | ')} |`);
 }
 
 /**
  * Milliseconds of both on one picture, again and again, in a fresh tab.
- * @param {'stem' | 'stage1'} split
+ * @param {'stem' | 'stage1' | 'stage2'} split
  * @param {any} codec the manifest's entry
  * @param {any[]} files the manifest's entries of the front's parts
  */

@@ -28,7 +28,7 @@ pub(crate) struct BenchOptions {
     /// What to measure; its script or source says what can be set.
     #[arg(long, value_enum)]
     suite: Suite,
-    /// Also write the figures of the suite `link` or `server` to this file.
+    /// Also write the figures to this file; not those of the suite `codec`.
     #[arg(long)]
     json: Option<PathBuf>,
 }
@@ -40,7 +40,7 @@ pub(crate) fn run(options: &BenchOptions) -> Result<ExitCode> {
     match options.suite {
         Suite::Device => {
             peers()?;
-            page::run("bench/run.mjs", Vec::new())
+            page::run("bench/run.mjs", json.into_iter().collect())
         }
         Suite::Server => {
             peers()?;

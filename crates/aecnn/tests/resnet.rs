@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use aecnn::manifest::Manifest;
 use aecnn::preprocess::{INPUT, Preprocessing, normalise};
-use aecnn::resnet::{ResNet50, part_names, trainable};
+use aecnn::resnet::{ResNet50, TailGradient, part_names, trainable};
 use aecnn::weights::Weights;
 use aecnn::{Split, Variant};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -165,6 +165,51 @@ fn both_forms_give_the_same_features() {
                 error > 0.0,
                 "{variant:?} after {split}: the same form ran twice"
             );
+        }
+    }
+}
+
+#[test]
+fn the_kernels_gradient_is_burns() {
+    let golden = golden();
+    let device = Device::flex();
+    let tracked = device.clone().autodiff();
+    for variant in [Variant::V1, Variant::V1_5] {
+        let network = load(&model_folder(), variant, &device);
+        let operations = load(&model_folder(), variant, &tracked);
+        // More layers have more of the ReLUs that the comment below speaks of.
+        for split in [Split::Stage2, Split::Stage3, Split::Stage4] {
+            let picture = input(&golden, &device).narrow(0, 0, 2);
+            let feature = network.front(split).forward(picture);
+            let ours = with_weights(&model_folder(), |weights| {
+                TailGradient::load(variant, split, weights).unwrap()
+            });
+            let (logits, trace) = ours.forward(feature.clone());
+            let error = relative(
+                &logits.clone().into_data().try_to_vec::<f32>().unwrap(),
+                &network
+                    .tail(split)
+                    .forward(feature.clone())
+                    .into_data()
+                    .try_to_vec::<f32>()
+                    .unwrap(),
+            );
+            assert!(error < 1e-5, "{variant:?} after {split}: logits {error}");
+            let gradient = ours.backward(&trace, logits.clone());
+
+            let feature = Tensor::from_inner(feature).require_grad();
+            let answer = operations.tail(split).forward(feature.clone());
+            let gradients = (answer * Tensor::from_inner(logits)).sum().backward();
+            let theirs = feature.grad(&gradients).unwrap();
+            let [ours, theirs] =
+                [gradient, theirs].map(|t| t.into_data().try_to_vec::<f32>().unwrap());
+            // A ReLU whose input is zero up to rounding may be open in one form and shut in the other.
+            let length = |values: &mut dyn Iterator<Item = f32>| -> f32 {
+                values.map(|v| v * v).sum::<f32>().sqrt()
+            };
+            let error = length(&mut ours.iter().zip(&theirs).map(|(a, b)| a - b))
+                / length(&mut theirs.iter().copied());
+            assert!(error < 1e-4, "{variant:?} after {split}: {error}");
         }
     }
 }

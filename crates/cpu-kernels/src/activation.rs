@@ -50,6 +50,105 @@ impl Activation {
         activation
     }
 
+    /// One behind the other, all of one shape and border; none is an empty batch of nothing.
+    ///
+    /// # Panics
+    ///
+    /// When their shapes differ.
+    #[must_use]
+    pub fn joined(mut parts: Vec<Self>) -> Self {
+        match parts.len() {
+            0 => Self::zeros([0; 4], 0),
+            1 => parts.remove(0),
+            _ => {
+                let [_, channels, height, width] = parts[0].shape();
+                let pad = parts[0].pad;
+                let pictures = parts.iter().map(|part| part.pictures).sum();
+                for part in &parts {
+                    assert_eq!(part.shape()[1..], [channels, height, width], "shape");
+                    assert_eq!(part.pad, pad, "border");
+                }
+                let values: Vec<&[f32]> = parts.iter().map(|part| &part.values[..]).collect();
+                Self {
+                    values: values.concat(),
+                    pictures,
+                    height,
+                    width,
+                    channels,
+                    pad,
+                }
+            }
+        }
+    }
+
+    /// Each channel the same everywhere: `values` is `[pictures, channels]`.
+    ///
+    /// # Panics
+    ///
+    /// When `values` has another length than the shape says.
+    #[must_use]
+    pub fn uniform(values: &[f32], shape: [usize; 4]) -> Self {
+        let [pictures, channels, height, width] = shape;
+        assert_eq!(values.len(), pictures * channels, "values of {shape:?}");
+        let mut activation = Self::zeros(shape, 0);
+        let picture_length = height * width * channels;
+        if picture_length > 0 {
+            let pictures = activation.values.chunks_exact_mut(picture_length);
+            for (picture, values) in pictures.zip(values.chunks_exact(channels)) {
+                for pixel in picture.chunks_exact_mut(channels) {
+                    pixel.copy_from_slice(values);
+                }
+            }
+        }
+        activation
+    }
+
+    /// Zeros where `by`, of the same shape, is not positive: the gradient in front of a ReLU from that
+    /// behind it.
+    ///
+    /// # Panics
+    ///
+    /// When the shapes differ.
+    #[must_use]
+    pub fn where_positive(mut self, by: &Self) -> Self {
+        assert_eq!(self.shape(), by.shape(), "shape");
+        let length = self.width * self.channels;
+        for picture in 0..self.pictures {
+            for y in 0..self.height {
+                let start = self.offset(picture, y, 0);
+                let row = &mut self.values[start..][..length];
+                for (value, by) in row.iter_mut().zip(&by.values[by.offset(picture, y, 0)..]) {
+                    *value = if *by > 0.0 { *value } else { 0.0 };
+                }
+            }
+        }
+        self
+    }
+
+    /// Its pixels at every `step`-th row and column of `[height, width]`, zeros between them, within a
+    /// border of `pad` pixels.
+    ///
+    /// # Panics
+    ///
+    /// When they do not have so much room.
+    #[must_use]
+    pub fn spread(&self, step: usize, [height, width]: [usize; 2], pad: usize) -> Self {
+        let shape = [self.pictures, self.channels, height, width];
+        let mut spread = Self::zeros(shape, pad);
+        for picture in 0..self.pictures {
+            for y in 0..self.height {
+                for x in 0..self.width {
+                    let from = self.offset(picture, y, x);
+                    let to = spread.offset(picture, y * step, x * step);
+                    assert!(y * step < height && x * step < width, "{height}x{width}");
+                    spread.values[to..][..self.channels]
+                        .copy_from_slice(&self.values[from..][..self.channels]);
+                }
+            }
+        }
+        spread
+    }
+
     fn fill(&mut self, planes: &[f32]) {
         let (pad, width, channels) = (self.pad, self.width, self.channels);
         let plane = self.height * width;
@@ -148,6 +247,39 @@ mod tests {
         let activation = Activation::from_planes(&[1.0; 120], [2, 3, 4, 5], 2);
         assert_eq!(activation.values.len(), 2 * 3 * 8 * 9);
         assert_eq!(activation.values.iter().sum::<f32>(), 120.0);
+    }
+
+    #[test]
+    fn pictures_are_joined_in_their_order() {
+        let planes: Vec<f32> = (0..3 * 60).map(|i| i as f32).collect();
+        let part =
+            |planes: &[f32], pictures| Activation::from_planes(planes, [pictures, 3, 4, 5], 1);
+        let joined = Activation::joined(vec![part(&planes[..60], 1), part(&planes[60..], 2)]);
+        assert_eq!(joined.shape(), [3, 3, 4, 5]);
+        assert_eq!(joined.to_planes(), planes);
+        assert_eq!(Activation::joined(Vec::new()).shape(), [0; 4]);
+    }
+
+    #[test]
+    fn gradients_pass_a_relu_where_it_was_open() {
+        let by = Activation::from_planes(&[1.0, 0.0, -1.0, 2.0], [1, 2, 1, 2], 1);
+        let gradient = Activation::from_planes(&[5.0, 6.0, 7.0, 8.0], [1, 2, 1, 2], 0);
+        assert_eq!(
+            gradient.where_positive(&by).to_planes(),
+            [5.0, 0.0, 0.0, 8.0]
+        );
+    }
+
+    #[test]
+    fn pixels_are_spread_and_channels_filled() {
+        let two = Activation::from_planes(&[1.0, 2.0], [1, 1, 1, 2], 0);
+        let spread = two.spread(2, [2, 3], 1);
+        assert_eq!(spread.to_planes(), [1.0, 0.0, 2.0, 0.0, 0.0, 0.0]);
+        let uniform = Activation::uniform(&[1.0, 2.0, 3.0, 4.0], [2, 2, 1, 2]);
+        assert_eq!(
+            uniform.to_planes(),
+            [1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 4.0, 4.0]
+        );
     }
 
     #[test]

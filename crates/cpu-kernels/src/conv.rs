@@ -97,6 +97,27 @@ impl Conv {
         }
     }
 
+    /// From `weights` `[out, in, kernel, kernel]` of a convolution of stride 1 for `channels` `[in, out]`:
+    /// what takes the gradient with respect to its output to that with respect to its input. For a
+    /// greater stride, [`Activation::spread`] the gradient first.
+    ///
+    /// # Panics
+    ///
+    /// When the input channels are no multiple of 64, or the weights are of another shape.
+    #[must_use]
+    pub fn transposed(weights: &[f32], channels: [usize; 2], kernel: usize) -> Self {
+        let [channels_in, channels_out] = channels;
+        let taps = kernel * kernel;
+        let mut turned = vec![0.0; weights.len()];
+        for (index, weight) in weights.iter().enumerate() {
+            let (pair, tap) = (index / taps, index % taps);
+            let (out, of) = (pair / channels_in, pair % channels_in);
+            turned[(of * channels_out + out) * taps + taps - 1 - tap] = *weight;
+        }
+        let bias = vec![0.0; channels_in];
+        Self::new(&turned, bias, [channels_out, channels_in], kernel, 1)
+    }
+
     /// The convolution of `input`, whose border must be as wide as half the kernel or wider.
     ///
     /// # Panics
@@ -387,6 +408,33 @@ mod tests {
             };
             let error = error(case);
             assert!(error < 1e-3, "{case:?}: {error}");
+        }
+    }
+
+    /// The sum of what comes out times anything is the sum of what went in times its gradient.
+    #[test]
+    fn transposed_convolutions_give_gradients() {
+        for (kernel, stride) in [(1, 1), (3, 1), (3, 2), (1, 2)] {
+            let weights = noise(64 * 64 * kernel * kernel, 1);
+            let forward = Conv::new(&weights, vec![0.0; 64], [64, 64], kernel, stride);
+            let backward = Conv::transposed(&weights, [64, 64], kernel);
+            let input = noisy([2, 64, 10, 6], kernel / 2, 3);
+            let output = forward.forward(&input, After::default());
+            let gradient = noisy(output.shape(), kernel / 2, 4);
+            let spread = gradient.spread(stride, [10, 6], kernel / 2);
+            let back = backward.forward(&spread, After::default());
+            let dot = |a: &Activation, b: &Activation| -> f64 {
+                let (a, b) = (a.to_planes(), b.to_planes());
+                a.iter()
+                    .zip(b)
+                    .map(|(a, b)| f64::from(*a) * f64::from(b))
+                    .sum()
+            };
+            let (ours, theirs) = (dot(&back, &input), dot(&gradient, &output));
+            assert!(
+                (ours - theirs).abs() < 1e-3 * theirs.abs(),
+                "{kernel}, {stride}: {ours} {theirs}"
+            );
         }
     }
 

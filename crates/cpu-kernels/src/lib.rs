@@ -19,5 +19,5 @@ mod winograd;
 
 pub use activation::Activation;
 pub use conv::{After, Conv};
-pub use parallel::map;
+pub use parallel::{map, within};
 pub use pool::{max_pool, mean};

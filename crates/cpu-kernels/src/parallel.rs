@@ -41,16 +41,13 @@ pub fn map<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let threads = threads();
     // As many for each thread, or nearly: then none has to help another.
     let even = count.is_multiple_of(threads) || count >= 4 * threads;
-    // Among the threads that share the work: each layer would otherwise be handed over to them.
-    rayon::scope(|_| {
-        (0..count)
-            .into_par_iter()
-            .map(|index| match even {
-                true => alone(|| work(index)),
-                false => work(index),
-            })
-            .collect()
-    })
+    (0..count)
+        .into_par_iter()
+        .map(|index| match even {
+            true => alone(|| work(index)),
+            false => work(index),
+        })
+        .collect()
 }
 
 /// `work` of 0 to `count`, in this order.
@@ -58,6 +55,19 @@ pub fn map<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
 #[must_use]
 pub fn map<T>(count: usize, work: impl Fn(usize) -> T) -> Vec<T> {
     (0..count).map(work).collect()
+}
+
+/// Does `work` on one of the threads that share it. On another, each layer would be handed over to
+/// them and waited for.
+#[cfg(not(target_family = "wasm"))]
+pub fn within<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    rayon::scope(|_| work())
+}
+
+/// Does `work`.
+#[cfg(target_family = "wasm")]
+pub fn within<T>(work: impl FnOnce() -> T) -> T {
+    work()
 }
 
 /// Into how many parts `rows` of `width` pixels are cut, by the rows of one: a few for each thread, so

@@ -12,6 +12,7 @@ mod publish;
 mod random;
 mod rate;
 mod report;
+mod slope;
 mod train;
 
 use anyhow::Result;

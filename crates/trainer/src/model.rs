@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use aecnn::Split;
 use aecnn::codec::CodecFile;
 use aecnn::manifest::Manifest;
-use aecnn::resnet::{ResNet50, part_names, trainable};
+use aecnn::resnet::{ResNet50, TailGradient, part_names, trainable};
 use aecnn::weights::{Weights, WeightsError};
 use anyhow::{Context, Result};
 use burn::tensor::Device;
@@ -46,6 +47,12 @@ impl ModelFolder {
     pub(crate) fn network(&self, device: &Device) -> Result<ResNet50> {
         let variant = self.manifest.variant;
         self.with_weights(|weights| ResNet50::load(variant, weights, device))
+    }
+
+    /// The tail of `split` on the processor, with its gradient.
+    pub(crate) fn tail_gradient(&self, split: Split) -> Result<TailGradient> {
+        let variant = self.manifest.variant;
+        self.with_weights(|weights| TailGradient::load(variant, split, weights))
     }
 
     /// The whole network on `device`, as a module whose weights can be trained.

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use cpu_kernels::{Activation, After, Conv, map, max_pool, mean};
+use cpu_kernels::{Activation, After, Conv, map, max_pool, mean, within};
 
 use super::plan::{self, BlockConfig};
 use crate::Variant;
@@ -12,6 +12,11 @@ use crate::weights::{Weights, WeightsError};
 
 /// Half of the stem's kernel.
 const STEM_PAD: usize = 3;
+
+/// A picture goes through narrower blocks by itself: what lies between two layers then stays in the
+/// cache. Blocks of this width or more have little in between, but weights that take longer to
+/// read than one picture needs: a batch goes through them together.
+const WIDE: usize = 512;
 
 /// Whether networks on `device` run by these kernels: not on other devices, and not where
 /// gradients are wanted, which only burn's operations give.
@@ -45,25 +50,22 @@ impl Layers {
     }
 
     pub(super) fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let (pictures, device) = (input.dims()[0], input.device());
-        let last = self.run(input, |last| (last.shape(), last.to_planes()));
-        let [_, channels, height, width] = last.first().map_or([0; 4], |(shape, _)| *shape);
-        let planes: Vec<Vec<f32>> = last.into_iter().map(|(_, planes)| planes).collect();
-        let data = TensorData::new(joined(planes), [pictures, channels, height, width]);
+        let device = input.device();
+        let last = within(|| self.run(input));
+        let data = TensorData::new(last.to_planes(), last.shape());
         Tensor::from_data(data, &device)
     }
 
     pub(super) fn pooled(&self, input: Tensor<4>) -> Tensor<2> {
-        let (pictures, device) = (input.dims()[0], input.device());
-        let means = self.run(input, mean);
-        let channels = means.first().map_or(0, Vec::len);
-        let data = TensorData::new(joined(means), [pictures, channels]);
+        let device = input.device();
+        let last = within(|| self.run(input));
+        let [pictures, channels, ..] = last.shape();
+        let data = TensorData::new(mean(&last), [pictures, channels]);
         Tensor::from_data(data, &device)
     }
 
-    /// `then` of what comes out of the last layer, for each picture. A picture goes through all
-    /// layers by itself: what lies between them then stays in the cache.
-    fn run<T: Send>(&self, input: Tensor<4>, then: impl Fn(&Activation) -> T + Sync) -> Vec<T> {
+    /// What comes out of the last layer.
+    fn run(&self, input: Tensor<4>) -> Activation {
         let [pictures, channels, height, width] = input.dims();
         let data = input.into_data();
         let converted: Vec<f32>;
@@ -75,29 +77,22 @@ impl Layers {
                 &converted
             }
         };
+        let blocks: Vec<&Bottleneck> = self.stages.iter().flat_map(|stage| stage.iter()).collect();
+        let (narrow, wide) = blocks.split_at(blocks.partition_point(|block| block.width < WIDE));
         let length = channels * height * width;
-        map(pictures, |picture| {
+        let batch = Activation::joined(map(pictures, |picture| {
             let planes = &planes[picture * length..][..length];
             let shape = [1, channels, height, width];
             let first = match &self.stem {
                 Some(conv) => stem(conv, &Activation::from_planes(planes, shape, STEM_PAD)),
                 None => Activation::from_planes(planes, shape, 0),
             };
-            let last = self
-                .stages
-                .iter()
-                .flat_map(|stage| stage.iter())
-                .fold(first, |x, block| block.forward(&x));
-            then(&last)
-        })
-    }
-}
-
-/// One behind the other; a single one is not copied.
-fn joined(mut pictures: Vec<Vec<f32>>) -> Vec<f32> {
-    match pictures.len() {
-        1 => pictures.remove(0),
-        _ => pictures.concat(),
+            narrow.iter().fold(first, |x, block| block.forward(&x))
+        }));
+        match pictures {
+            0 => batch,
+            _ => wide.iter().fold(batch, |x, block| block.forward(&x)),
+        }
     }
 }
 
@@ -138,10 +133,15 @@ pub(super) struct Bottleneck {
     conv3: Conv,
     shortcut: Option<Conv>,
     stride: usize,
+    width: usize,
 }
 
 impl Bottleneck {
-    fn load(name: &str, config: BlockConfig, weights: &Weights<'_>) -> Result<Self, WeightsError> {
+    pub(super) fn load(
+        name: &str,
+        config: BlockConfig,
+        weights: &Weights<'_>,
+    ) -> Result<Self, WeightsError> {
         let BlockConfig {
             channels_in,
             width,
@@ -165,16 +165,22 @@ impl Bottleneck {
                 .then(|| load("shortcut", [channels_in, 4 * width], 1, stride))
                 .transpose()?,
             stride,
+            width,
         })
     }
 
     fn forward(&self, input: &Activation) -> Activation {
+        self.activations(input).output
+    }
+
+    /// What comes out of each of its ReLUs.
+    pub(super) fn activations(&self, input: &Activation) -> Activations {
         let relu = After {
             relu: true,
             ..After::default()
         };
-        let x = self.conv1.forward(input, After { pad: 1, ..relu });
-        let x = self.conv2.forward(&x, relu);
+        let first = self.conv1.forward(input, After { pad: 1, ..relu });
+        let second = self.conv2.forward(&first, relu);
         let projected = self
             .shortcut
             .as_ref()
@@ -187,6 +193,20 @@ impl Bottleneck {
             add: Some(add),
             ..relu
         };
-        self.conv3.forward(&x, after)
+        let output = self.conv3.forward(&second, after);
+        Activations {
+            first,
+            second,
+            output,
+        }
     }
+}
+
+/// What comes out of a block's ReLUs.
+#[derive(Debug)]
+pub(super) struct Activations {
+    /// With a border of one pixel.
+    pub(super) first: Activation,
+    pub(super) second: Activation,
+    pub(super) output: Activation,
 }

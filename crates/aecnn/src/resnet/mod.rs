@@ -7,6 +7,8 @@
 
 mod body;
 #[cfg(feature = "cpu")]
+mod gradient;
+#[cfg(feature = "cpu")]
 mod kernels;
 mod layers;
 mod plan;
@@ -17,6 +19,8 @@ use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 
 use self::body::Body;
+#[cfg(feature = "cpu")]
+pub use self::gradient::{TailGradient, Trace};
 pub use self::tensors::pool;
 use crate::weights::{Weights, WeightsError, param};
 use crate::{Split, Variant};

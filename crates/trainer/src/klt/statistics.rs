@@ -15,6 +15,7 @@ use super::FitKltArgs;
 use crate::data::{Loader, Picture};
 use crate::model::ModelFolder;
 use crate::progress::{bar, report_broken};
+use crate::slope::SlopedTail;
 
 /// Pictures that go through the network at once.
 const BATCH: usize = 8;
@@ -160,7 +161,6 @@ impl Statistics {
         device: &Device,
     ) -> Result<Self> {
         let tracked = device.clone().autodiff();
-        let network = model.network(&tracked)?;
         tracked.seed(args.seed);
         let loader = Loader {
             preprocessing: &model.manifest.preprocessing,
@@ -173,7 +173,8 @@ impl Statistics {
             .as_deref()
             .map(|path| Around::open(path, args, model, device))
             .transpose()?;
-        let (front, tail) = (plain.front(args.split), network.tail(args.split));
+        let front = plain.front(args.split);
+        let tail = SlopedTail::load(model, args.split, device)?;
         // The blocks of a few hundred pictures are kept; the rest only counts in the moments.
         let keep = (256 << 20) / (4 * feature.values());
 
@@ -216,12 +217,14 @@ impl Statistics {
                         Some(around) => around.on_the_way(&feature)?,
                         None => feature.clone(),
                     };
-                    let feature = Tensor::from_inner(feature).require_grad();
-                    let answer = probe(tail.forward(feature.clone()), args.temperature, &tracked);
+                    let (logits, trace) = tail.forward(feature);
+                    let logits = Tensor::from_inner(logits).require_grad();
+                    let answer = probe(logits.clone(), args.temperature, &tracked);
                     let gradients = answer.backward();
-                    let Some(gradient) = feature.grad(&gradients) else {
-                        anyhow::bail!("the network gave no gradient for its feature");
+                    let Some(slope) = logits.grad(&gradients) else {
+                        anyhow::bail!("the probe gave no gradient for the answer");
                     };
+                    let gradient = tail.backward(trace, slope)?;
                     let g = gather_blocks(gradient, block);
                     gradient_blocks += g.dims()[0];
                     let squares = g.clone().powi_scalar(2).sum_dim(1);

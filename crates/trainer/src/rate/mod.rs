@@ -40,7 +40,8 @@ use crate::data::PictureArgs;
 use crate::klt::rates::components_of;
 use crate::measure::BATCH;
 use crate::model::{ModelFolder, read_codec};
-use crate::train::Stop;
+use crate::slope::SlopedTail;
+use crate::train::{Backend, Stop};
 use model::{NetworkArgs, RateCodec};
 use pictures::Pictures;
 use prior::Prior;
@@ -65,6 +66,9 @@ pub(crate) struct TrainRateArgs {
     pictures: PictureArgs,
     #[command(flatten)]
     network: NetworkArgs,
+    /// Where the arithmetic runs.
+    #[arg(long, default_value = "flex", value_enum)]
+    backend: Backend,
     /// Minutes of training in this call.
     #[arg(long, default_value_t = 60.0)]
     minutes: f64,
@@ -110,7 +114,7 @@ pub(crate) struct TrainRateArgs {
 }
 
 pub(crate) fn run(args: &TrainRateArgs) -> Result<()> {
-    let device = Device::flex();
+    let device = args.backend.device();
     let tracked = device.clone().autodiff();
     let mut folder = ModelFolder::open(&args.model)?;
     let start = read_codec(&args.from)?;
@@ -127,7 +131,6 @@ pub(crate) fn run(args: &TrainRateArgs) -> Result<()> {
     // Starting and exporting need no gradients.
     let plain = folder.network(&device)?;
     let curve = curve::Curve::measure_once(args, &folder, &plain, &start, &pictures, &device)?;
-    let network = folder.network(&tracked)?;
     let split = start.split;
     let calibration = pictures.whole(args.held_out, BATCH);
     let latents = export::latents(&folder, &plain, &start, calibration, &device)?;
@@ -144,7 +147,7 @@ pub(crate) fn run(args: &TrainRateArgs) -> Result<()> {
         front: plain.front(split),
         tail: plain.tail(split),
     };
-    let tail = network.tail(split);
+    let tail = SlopedTail::load(&folder, split, &device)?;
     let [k, _, _] = start.latent_shape();
     let loss = step::Loss {
         steps: start.rates.iter().map(|rate| rate.step).collect(),
@@ -194,7 +197,7 @@ fn train(
     args: &TrainRateArgs,
     trainer: &mut Trainer,
     teacher: &step::Teacher,
-    tail: &aecnn::resnet::Tail,
+    tail: &SlopedTail,
     loss: &step::Loss,
     pictures: &Pictures,
     device: &Device,

@@ -1,12 +1,13 @@
 //! One step of training: from pictures to the loss.
 
 use aecnn::resnet::{Front, Tail};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use burn::tensor::activation::{log_softmax, sigmoid};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::Trainer;
 use super::pictures::Batch;
+use crate::slope::SlopedTail;
 
 /// How far from the rounding threshold, in steps, a value's cost still changes.
 const SOFTNESS: f64 = 0.12;
@@ -34,6 +35,7 @@ pub(super) struct Loss {
 
 /// A step's loss and what it was made of, means over the batch.
 pub(super) struct Outcome {
+    /// What has the loss's gradient; its value says nothing.
     pub(super) loss: Tensor<1>,
     /// Divergence relative to that before training.
     pub(super) divergence: f64,
@@ -46,7 +48,7 @@ pub(super) struct Outcome {
 pub(super) fn forward(
     trainer: &mut Trainer,
     teacher: &Teacher,
-    tail: &Tail,
+    tail: &SlopedTail,
     loss: &Loss,
     batch: &Batch,
     device: &Device,
@@ -88,7 +90,10 @@ pub(super) fn forward(
         .codec
         .decoder
         .forward(through * step.clone() * kept.clone(), &step);
-    let answer = log_softmax(tail.forward(feature), 1);
+    // The network does not learn: what is known of its answer is brought back to the feature at once.
+    let (logits, trace) = tail.forward(feature.clone().inner());
+    let logits = Tensor::from_inner(logits).require_grad();
+    let answer = log_softmax(logits.clone(), 1);
     let wanted = Tensor::<2>::from_inner(wanted);
     let divergence: Tensor<1> = (wanted.clone().exp() * (wanted - answer))
         .sum_dim(1)
@@ -109,7 +114,13 @@ pub(super) fn forward(
     };
     let relative = divergence * weights(&|rate| 1.0 / loss.references[rate]);
     let price = weights(&|rate| loss.lambdas[rate] / loss.references[rate]);
-    let total = (relative.clone() + bits.clone() * price).mean();
+    let gradients = relative.clone().mean().backward();
+    let slope = logits
+        .grad(&gradients)
+        .context("the divergence gave no gradient for the answer")?;
+    let slope = Tensor::from_inner(tail.backward(trace, slope)?);
+    let cost = (bits.clone() * price).mean();
+    let total = (feature * slope).sum() + cost.clone();
 
     let read = |tensor: Tensor<1>| -> Result<Vec<f32>> { Ok(tensor.try_into_vec_as::<f32>()?) };
     let size = k * rows * columns;
@@ -119,9 +130,10 @@ pub(super) fn forward(
         trainer.prior.update(*rate, &symbols[of]);
     }
     let divergence = read(relative)?;
+    let divergence = divergence.iter().copied().map(f64::from).sum::<f64>() / n as f64;
     Ok(Outcome {
-        value: f64::from(read(total.clone())?[0]),
-        divergence: divergence.iter().copied().map(f64::from).sum::<f64>() / n as f64,
+        value: divergence + f64::from(read(cost)?[0]),
+        divergence,
         bits: read(bits)?.into_iter().map(f64::from).collect(),
         rates,
         loss: total,

@@ -1,0 +1,178 @@
+//! The tail on the processor, with the gradient of what is made of its answer with respect to the
+//! feature. Its own weights stay as they are: what learns lies in front of it.
+
+use std::sync::Arc;
+
+use burn::nn::Linear;
+use burn::tensor::{Device, Tensor, TensorData};
+use cpu_kernels::{Activation, After, Conv, map, mean};
+
+use super::kernels::{Activations, Bottleneck};
+use super::plan::{self, BlockConfig};
+use super::{STAGES, load_head};
+use crate::weights::{Weights, WeightsError};
+use crate::{Split, Variant};
+
+/// Everything behind a split, forth and back.
+#[derive(Debug, Clone)]
+pub struct TailGradient {
+    blocks: Arc<Vec<(Bottleneck, Reverse)>>,
+    head: Linear,
+    device: Device,
+}
+
+/// What the way back needs of the way forth.
+#[derive(Debug)]
+pub struct Trace {
+    /// For each picture, block by block.
+    pictures: Vec<Vec<Activations>>,
+    shape: [usize; 4],
+}
+
+impl TailGradient {
+    /// Builds the tail of `split` from the parts that its front does not need.
+    ///
+    /// # Errors
+    ///
+    /// When a tensor is missing, misshapen or unreadable.
+    pub fn load(
+        variant: Variant,
+        split: Split,
+        weights: &Weights<'_>,
+    ) -> Result<Self, WeightsError> {
+        let device = Device::flex();
+        let blocks = (split.stages()..STAGES)
+            .flat_map(|index| plan::blocks(variant, index))
+            .map(|(name, config)| {
+                Ok((
+                    Bottleneck::load(&name, config, weights)?,
+                    Reverse::load(&name, config, weights)?,
+                ))
+            })
+            .collect::<Result<_, WeightsError>>()?;
+        Ok(Self {
+            blocks: Arc::new(blocks),
+            head: load_head(weights, &device)?,
+            device,
+        })
+    }
+
+    /// The feature `[n, channels, height, width]` to logits `[n, 1000]`.
+    #[must_use]
+    pub fn forward(&self, feature: Tensor<4>) -> (Tensor<2>, Trace) {
+        let shape = feature.dims();
+        let [n, channels, height, width] = shape;
+        let planes: Vec<f32> = feature.into_data().iter().collect();
+        let length = channels * height * width;
+        let pictures = map(n, |picture| {
+            let planes = &planes[picture * length..][..length];
+            let input = Activation::from_planes(planes, [1, channels, height, width], 0);
+            let mut passed: Vec<Activations> = Vec::with_capacity(self.blocks.len());
+            for (block, _) in self.blocks.iter() {
+                let input = passed.last().map_or(&input, |last| &last.output);
+                passed.push(block.activations(input));
+            }
+            // Without a block the feature itself is the answer's.
+            let means = mean(passed.last().map_or(&input, |last| &last.output));
+            (passed, means)
+        });
+        let (pictures, means): (Vec<_>, Vec<_>) = pictures.into_iter().unzip();
+        let means = means.concat();
+        let channels = means.len() / n.max(1);
+        let means = Tensor::from_data(TensorData::new(means, [n, channels]), &self.device);
+        (self.head.forward(means), Trace { pictures, shape })
+    }
+
+    /// The gradient with respect to the logits `[n, 1000]` to that with respect to the feature.
+    #[must_use]
+    pub fn backward(&self, trace: &Trace, gradient: Tensor<2>) -> Tensor<4> {
+        let [n, channels, height, width] = trace.shape;
+        let means = gradient.matmul(self.head.weight.val().transpose());
+        let [_, wide] = means.dims();
+        let means: Vec<f32> = means.into_data().iter().collect();
+        let planes = map(n, |picture| {
+            let passed = &trace.pictures[picture];
+            let [_, _, rows, columns] = passed
+                .last()
+                .map_or(trace.shape, |last| last.output.shape());
+            let share: Vec<f32> = means[picture * wide..][..wide]
+                .iter()
+                .map(|value| value / (rows * columns) as f32)
+                .collect();
+            let last = Activation::uniform(&share, [1, wide, rows, columns]);
+            let blocks = self.blocks.iter().zip(passed).rev();
+            blocks
+                .fold(last, |gradient, ((_, block), passed)| {
+                    block.backward(passed, gradient)
+                })
+                .to_planes()
+        });
+        let shape = [n, channels, height, width];
+        Tensor::from_data(TensorData::new(planes.concat(), shape), &self.device)
+    }
+}
+
+/// The way back through a bottleneck block.
+#[derive(Debug)]
+struct Reverse {
+    conv1: Conv,
+    conv2: Conv,
+    conv3: Conv,
+    shortcut: Option<Conv>,
+    stride: usize,
+}
+
+impl Reverse {
+    fn load(name: &str, config: BlockConfig, weights: &Weights<'_>) -> Result<Self, WeightsError> {
+        let BlockConfig {
+            channels_in,
+            width,
+            stride,
+            projected,
+        } = config;
+        let load = |layer: &str, [channels_in, channels_out]: [usize; 2], kernel: usize| {
+            let shape = [channels_out, channels_in, kernel, kernel];
+            let values = weights.values(&format!("{name}.{layer}.weight"), &shape)?;
+            Ok(Conv::transposed(
+                &values,
+                [channels_in, channels_out],
+                kernel,
+            ))
+        };
+        Ok(Self {
+            conv1: load("conv1", [channels_in, width], 1)?,
+            conv2: load("conv2", [width, width], 3)?,
+            conv3: load("conv3", [width, 4 * width], 1)?,
+            shortcut: projected
+                .then(|| load("shortcut", [channels_in, 4 * width], 1))
+                .transpose()?,
+            stride,
+        })
+    }
+
+    /// The gradient behind the block to that in front of it.
+    fn backward(&self, passed: &Activations, gradient: Activation) -> Activation {
+        let [_, _, height, width] = passed.first.shape();
+        let spread = |gradient: Activation, pad| match (self.stride, pad) {
+            (1, 0) => gradient,
+            (step, pad) => gradient.spread(step, [height, width], pad),
+        };
+        let sum = gradient.where_positive(&passed.output);
+        let plain = After::default();
+        let second = self
+            .conv3
+            .forward(&sum, plain)
+            .where_positive(&passed.second);
+        let first = self.conv2.forward(&spread(second, 1), plain);
+        let first = first.where_positive(&passed.first);
+        let around = match &self.shortcut {
+            Some(conv) => conv.forward(&sum, plain),
+            None => sum,
+        };
+        let after = After {
+            add: Some((&spread(around, 0), 1)),
+            ..plain
+        };
+        self.conv1.forward(&first, after)
+    }
+}
