@@ -16,6 +16,7 @@ import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { launch } from '../tests/support/browser.mjs';
 import { asOnnx } from './onnx.mjs';
+import { show, summary } from './summary.mjs';
 
 const WEB = fileURLToPath(new URL('../', import.meta.url));
 const MODEL = process.env.MODEL ?? join(WEB, '../models/resnet50-imagenet');
@@ -86,18 +87,11 @@ if (process.env.JSON) await writeFile(process.env.JSON, `${JSON.stringify({ mach
 await browser.close();
 server.close();
 
-/** @typedef {{ median: number, fastest: number }} Summary */
+/** @typedef {import('./summary.mjs').Summary} Summary */
 /** @typedef {{ ort: Summary, front: Summary, whole: Summary }} Figures */
-
-/** @param {number[]} times @returns {Summary} */
-function summary(times) {
-  const sorted = times.toSorted((a, b) => a - b);
-  return { median: sorted[sorted.length >> 1], fastest: sorted[0] };
-}
 
 /** @param {string} split @param {string} pass @param {Figures} figures */
 function print(split, pass, { ort, front, whole }) {
-  const show = (/** @type {Summary} */ { median, fastest }) => `${median.toFixed(1)} (${fastest.toFixed(1)})`;
   const ratio = (/** @type {Summary} */ ours) => (ours.median / ort.median).toFixed(2);
   console.log(`| ${[split, pass, show(ort), show(front), ratio(front), show(whole), ratio(whole)].join(' | ')} |`);
 }

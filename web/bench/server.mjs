@@ -15,6 +15,7 @@ import { createInterface } from 'node:readline/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { asOnnx } from './onnx.mjs';
+import { show, summary } from './summary.mjs';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const PROGRAM = process.env.AECNN_LOAD ?? join(ROOT, 'target/release/aecnn-load');
@@ -48,7 +49,6 @@ for (const layers of LAYERS) {
   for (const threads of new Set([1, cores.length])) {
     for (const batch of [1, 8]) {
       const { theirs, ours } = await measure(layers, threads, batch);
-      const show = (/** @type {Summary} */ { median, fastest }) => `${median.toFixed(1)} (${fastest.toFixed(1)})`;
       const ratio = ours.median / theirs.median;
       console.log(`| ${layers.name} | ${threads} | ${batch} | ${show(theirs)} | ${show(ours)} | ${ratio.toFixed(2)} |`);
       rows.push({ layers: layers.name, threads, batch, onnxruntime: theirs, ours, ratio });
@@ -59,14 +59,6 @@ await rm(folder, { recursive: true });
 if (process.env.JSON) {
   const machine = { cpu: cores[0].model, cores: cores.length, onnxruntime: version };
   await writeFile(process.env.JSON, `${JSON.stringify({ machine, rounds: ROUNDS, rows }, null, 2)}\n`);
-}
-
-/** @typedef {{ median: number, fastest: number, slowest: number }} Summary */
-
-/** @param {number[]} times @returns {Summary} */
-function summary(times) {
-  const sorted = times.toSorted((a, b) => a - b);
-  return { median: sorted[sorted.length >> 1], fastest: sorted[0], slowest: sorted[sorted.length - 1] };
 }
 
 /**

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
-use crate::{page, process, tools, workspace};
+use crate::{page, process, servers, tools, workspace};
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -44,20 +44,12 @@ pub(crate) fn run(options: &BenchOptions) -> Result<ExitCode> {
         }
         Suite::Server => {
             peers()?;
-            process::run(
-                process::cargo()
-                    .args(["build", "--release", "--bins", "--tests"])
-                    .args(workspace::NATIVE),
-            )?;
-            let program = format!("aecnn-load{}", std::env::consts::EXE_SUFFIX);
+            servers::build()?;
             process::run(
                 Command::new("node")
                     .current_dir(workspace::web())
                     .arg("bench/server.mjs")
-                    .env(
-                        "AECNN_LOAD",
-                        workspace::target().join("release").join(program),
-                    )
+                    .env("AECNN_LOAD", servers::program("aecnn-load").get_program())
                     .envs(json),
             )?;
             Ok(ExitCode::SUCCESS)

@@ -138,7 +138,7 @@ fn serve() -> Result<(Server, String)> {
 }
 
 /// Everything native, selected as everywhere.
-fn build() -> Result<()> {
+pub(crate) fn build() -> Result<()> {
     process::run(
         process::cargo()
             .args(["build", "--release", "--bins", "--tests"])
@@ -147,7 +147,7 @@ fn build() -> Result<()> {
 }
 
 /// A program of ours, run in the project's root.
-fn program(name: &str) -> Command {
+pub(crate) fn program(name: &str) -> Command {
     let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
     let mut command = Command::new(workspace::target().join("release").join(file));
     command.current_dir(workspace::root());
