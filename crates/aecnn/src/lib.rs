@@ -14,6 +14,7 @@ pub mod digest;
 pub mod learned;
 pub mod manifest;
 pub mod preprocess;
+mod products;
 pub mod resnet;
 mod split;
 pub mod weights;

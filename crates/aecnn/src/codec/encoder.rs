@@ -7,6 +7,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::attention::Attention;
 use super::{CodecError, CodecFile};
+use crate::products::{Layout, convolve};
 use crate::weights::param;
 
 /// Feature to latent: a convolution whose kernel and stride are the codec's block; in trained
@@ -56,9 +57,7 @@ impl Encoder {
             .attention
             .as_ref()
             .map(|attention| attention.forward(feature.clone()));
-        let stride = [self.block; 2];
-        let options = ConvOptions::new(stride, [0, 0], [1, 1], 1);
-        let latent = conv2d(feature, self.weight.val(), Some(self.bias.val()), options);
+        let latent = self.analysis(feature);
         let latent = match gates {
             Some(gates) => latent * gates,
             None => latent,
@@ -66,6 +65,17 @@ impl Encoder {
         match &self.gain {
             Some(gain) => latent * gain.val().exp().unsqueeze(),
             None => latent,
+        }
+    }
+
+    fn analysis(&self, feature: Tensor<4>) -> Tensor<4> {
+        let (weight, bias) = (self.weight.val(), Some(self.bias.val()));
+        match Layout::of(&feature.device()) {
+            Layout::First => {
+                let options = ConvOptions::new([self.block; 2], [0, 0], [1, 1], 1);
+                conv2d(feature, weight, bias, options)
+            }
+            last => last.leave(convolve(last.enter(feature), weight, bias, self.block, 0)),
         }
     }
 }

@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::CodecError;
 use super::network::Network;
+use crate::products::convolve_first;
 use crate::resnet::pool;
 
 /// Residual blocks on the dequantised latent. A block sees all channels at a position, their mean over
@@ -67,8 +68,8 @@ impl Block {
         let context = self.context.forward(pool(latent.clone()));
         let [n, hidden] = context.dims();
         let rate = step.clone().log() * self.step.val().reshape([1, hidden, 1, 1]);
-        let x = self.expand.forward(latent) + context.reshape([n, hidden, 1, 1]) + rate;
-        let x = relu(self.spatial.forward(relu(x)));
-        self.project.forward(x)
+        let x = convolve_first(&self.expand, latent) + context.reshape([n, hidden, 1, 1]) + rate;
+        let x = relu(convolve_first(&self.spatial, relu(x)));
+        convolve_first(&self.project, x)
     }
 }

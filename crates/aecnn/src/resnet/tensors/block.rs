@@ -3,8 +3,9 @@
 use burn::module::{Module, Param, ParamId};
 use burn::nn::conv::Conv2d;
 use burn::tensor::activation::relu;
-use burn::tensor::{Device, Int, Tensor, s};
+use burn::tensor::{Device, Int, Tensor};
 
+use crate::products::Layout;
 use crate::resnet::plan::BlockConfig;
 use crate::weights::{Weights, WeightsError};
 
@@ -58,18 +59,17 @@ impl Bottleneck {
         self
     }
 
-    /// `[n, channels_in, h, w]` to `[n, 4 * width, h / stride, w / stride]`.
-    pub(super) fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let x = relu(self.conv1.forward(input.clone()));
-        let x = relu(self.conv2.forward(x));
-        let x = self.conv3.forward(x);
-        let shortcut = match (&self.shortcut, self.stride) {
-            (Some(conv), _) => conv.forward(input),
-            (None, 1) => input,
-            (None, stride) => every(input, stride),
+    /// `[n, channels_in, h, w]` to `[n, 4 * width, h / stride, w / stride]`, both in the order of `layout`.
+    pub(super) fn forward(&self, input: Tensor<4>, layout: Layout) -> Tensor<4> {
+        let x = relu(layout.convolve(&self.conv1, input.clone()));
+        let x = relu(layout.convolve(&self.conv2, x));
+        let x = layout.convolve(&self.conv3, x);
+        let shortcut = match &self.shortcut {
+            Some(conv) => layout.convolve(conv, input),
+            None => layout.every(input, self.stride),
         };
         let shortcut = match &self.kept {
-            Some(channels) => shortcut.select(1, channels.val()),
+            Some(channels) => shortcut.select(layout.channels(), channels.val()),
             None => shortcut,
         };
         relu(x + shortcut)
@@ -85,10 +85,4 @@ pub(super) fn filters(conv: Conv2d, channels: &Tensor<1, Int>) -> Conv2d {
             .map(|bias| bias.map(|bias| bias.select(0, channels.clone()))),
         ..conv
     }
-}
-
-/// Every `stride`-th row and column.
-fn every(input: Tensor<4>, stride: usize) -> Tensor<4> {
-    let step = stride as isize;
-    input.slice(s![.., .., ..;step, ..;step])
 }

@@ -5,6 +5,7 @@ use burn::tensor::{Device, Int, Tensor};
 
 use super::block::Bottleneck;
 use crate::Variant;
+use crate::products::Layout;
 use crate::resnet::plan;
 use crate::weights::{Weights, WeightsError};
 
@@ -38,6 +39,11 @@ impl Stage {
 
     /// The blocks, one after the other.
     pub(crate) fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        self.blocks.iter().fold(input, |x, block| block.forward(x))
+        let layout = Layout::of(&input.device());
+        let output = self
+            .blocks
+            .iter()
+            .fold(layout.enter(input), |x, block| block.forward(x, layout));
+        layout.leave(output)
     }
 }

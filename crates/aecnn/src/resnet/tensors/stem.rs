@@ -8,6 +8,7 @@ use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Device, Int, Tensor};
 
 use super::block::filters;
+use crate::products::convolve_first;
 use crate::weights::{Weights, WeightsError};
 
 /// The layers in front of the residual stages.
@@ -32,7 +33,7 @@ impl Stem {
 
     /// `[n, 3, 224, 224]` to `[n, 64, 56, 56]`.
     pub(crate) fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let x = relu(self.conv.forward(input));
+        let x = relu(convolve_first(&self.conv, input));
         let options = MaxPoolOptions::new([3, 3])
             .with_stride([2, 2])
             .with_padding([1, 1]);

@@ -1,0 +1,248 @@
+//! Convolutions as matrix products.
+//!
+//! burn's convolution kernels for graphics devices compute one value a thread where channels come first; its
+//! matrix products use all that the device has. So there what a convolution reads is gathered with channels last, and
+//! multiplied by the weights.
+
+use burn::nn::PaddingConfig2d;
+use burn::nn::conv::Conv2d;
+use burn::tensor::{Device, Tensor, s};
+
+/// Whether convolutions on `device` are better done as products: everywhere but on the processor.
+pub(crate) fn serve(device: &Device) -> bool {
+    #[cfg(feature = "cpu")]
+    if *device == Device::flex() {
+        return false;
+    }
+    let _ = device;
+    true
+}
+
+/// The order of an image's dimensions.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Layout {
+    /// `[n, channels, height, width]`.
+    First,
+    /// `[n, height, width, channels]`.
+    Last,
+}
+
+impl Layout {
+    /// The order that suits the device.
+    pub(crate) fn of(device: &Device) -> Self {
+        if serve(device) {
+            Self::Last
+        } else {
+            Self::First
+        }
+    }
+
+    /// An image with channels first in this order.
+    pub(crate) fn enter(self, image: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::First => image,
+            Self::Last => image.permute([0, 2, 3, 1]),
+        }
+    }
+
+    /// An image in this order with channels first.
+    pub(crate) fn leave(self, image: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::First => image,
+            Self::Last => image.permute([0, 3, 1, 2]),
+        }
+    }
+
+    /// The dimension of the channels.
+    pub(crate) fn channels(self) -> usize {
+        match self {
+            Self::First => 1,
+            Self::Last => 3,
+        }
+    }
+
+    /// Every `stride`-th row and column.
+    pub(crate) fn every(self, image: Tensor<4>, stride: usize) -> Tensor<4> {
+        let step = stride as isize;
+        match (self, stride) {
+            (_, 1) => image,
+            (Self::First, _) => image.slice(s![.., .., ..;step, ..;step]),
+            (Self::Last, _) => image.slice(s![.., ..;step, ..;step, ..]),
+        }
+    }
+
+    /// The convolution of an image, both in this order; padded alike on all sides.
+    pub(crate) fn convolve(self, conv: &Conv2d, image: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::First => conv.forward(image),
+            Self::Last => {
+                let padding = match conv.padding {
+                    PaddingConfig2d::Explicit(top, ..) => top,
+                    _ => 0,
+                };
+                let bias = conv.bias.as_ref().map(|bias| bias.val());
+                convolve(image, conv.weight.val(), bias, conv.stride[0], padding)
+            }
+        }
+    }
+}
+
+/// A convolution of images with channels first, by whatever suits the device.
+pub(crate) fn convolve_first(conv: &Conv2d, image: Tensor<4>) -> Tensor<4> {
+    let layout = Layout::of(&image.device());
+    layout.leave(layout.convolve(conv, layout.enter(image)))
+}
+
+/// `[n, height, width, c]` and weights `[o, c, kernel, kernel]` to `[n, rows, columns, o]`.
+pub(crate) fn convolve(
+    image: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    stride: usize,
+    padding: usize,
+) -> Tensor<4> {
+    let [outputs, _, kernel, _] = weight.dims();
+    let gathered = if kernel == 1 {
+        Layout::Last.every(image, stride)
+    } else {
+        gather(padded(image, padding), kernel, stride)
+    };
+    let [n, rows, columns, read] = gathered.dims();
+    let matrix = weight.permute([2, 3, 1, 0]).reshape([read, outputs]);
+    let product = gathered.reshape([n * rows * columns, read]).matmul(matrix);
+    let sum = match bias {
+        Some(bias) => product + bias.unsqueeze(),
+        None => product,
+    };
+    sum.reshape([n, rows, columns, outputs])
+}
+
+/// `[n, rows, columns, k]` and weights `[k, c, block, block]` to `[n, c, rows * block, columns * block]`: a transposed
+/// convolution whose stride is its kernel.
+pub(crate) fn spread(image: Tensor<4>, weight: Tensor<4>) -> Tensor<4> {
+    let [n, rows, columns, k] = image.dims();
+    let [_, channels, block, _] = weight.dims();
+    image
+        .reshape([n * rows * columns, k])
+        .matmul(weight.reshape([k, channels * block * block]))
+        .reshape([n, rows, columns, channels, block, block])
+        .permute([0, 3, 1, 4, 2, 5])
+        .reshape([n, channels, rows * block, columns * block])
+}
+
+fn padded(image: Tensor<4>, padding: usize) -> Tensor<4> {
+    if padding == 0 {
+        return image;
+    }
+    let [n, height, width, channels] = image.dims();
+    let shape = [n, height + 2 * padding, width + 2 * padding, channels];
+    let (bottom, right) = (padding + height, padding + width);
+    Tensor::zeros(shape, &image.device())
+        .slice_assign(s![.., padding..bottom, padding..right, ..], image)
+}
+
+/// What each output reads, row by row of the kernel: `[n, rows, columns, kernel * kernel * c]`.
+fn gather(image: Tensor<4>, kernel: usize, stride: usize) -> Tensor<4> {
+    let [_, height, width, _] = image.dims();
+    let step = stride as isize;
+    let places = |length: usize| (length - kernel) / stride * stride + 1;
+    let (rows, columns) = (places(height), places(width));
+    let across = (0..kernel)
+        .map(|x| image.clone().slice(s![.., .., x..x + columns;step, ..]))
+        .collect();
+    let across = Tensor::cat(across, 3);
+    let down = (0..kernel)
+        .map(|y| across.clone().slice(s![.., y..y + rows;step, .., ..]))
+        .collect();
+    Tensor::cat(down, 3)
+}
+
+#[cfg(all(test, feature = "cpu"))]
+mod tests {
+    use burn::tensor::module::{conv_transpose2d, conv2d};
+    use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
+    use burn::tensor::{Distribution, TensorData, Tolerance};
+
+    use super::*;
+
+    fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
+        Tensor::random(shape, Distribution::Normal(0.0, 1.0), device)
+    }
+
+    fn same(ours: TensorData, theirs: &TensorData) {
+        ours.assert_approx_eq::<f32>(theirs, Tolerance::permissive());
+    }
+
+    #[test]
+    fn products_are_convolutions() {
+        let device = Device::flex().autodiff();
+        for (size, kernel, stride, padding) in [
+            ([5, 7], 1, 1, 0),
+            ([5, 8], 1, 2, 0),
+            ([6, 5], 3, 1, 1),
+            ([7, 6], 3, 2, 1),
+            ([13, 10], 7, 2, 3),
+            ([6, 8], 2, 2, 0),
+            ([1, 1], 3, 1, 1),
+        ] {
+            let image = random([2, 3, size[0], size[1]], &device).require_grad();
+            let weight = random([4, 3, kernel, kernel], &device).require_grad();
+            let bias = random([4], &device);
+            let options = ConvOptions::new([stride; 2], [padding; 2], [1; 2], 1);
+            let wanted = conv2d(image.clone(), weight.clone(), Some(bias.clone()), options);
+            let layout = Layout::Last;
+            let ours = layout.leave(convolve(
+                layout.enter(image.clone()),
+                weight.clone(),
+                Some(bias),
+                stride,
+                padding,
+            ));
+            same(ours.to_data(), &wanted.to_data());
+
+            let direction = random(wanted.dims(), &device);
+            let gradients = |output: Tensor<4>| {
+                let gradients = (output * direction.clone()).sum().backward();
+                let of = |tensor: &Tensor<4>| tensor.grad(&gradients).unwrap().into_data();
+                [of(&image), of(&weight)]
+            };
+            for (ours, theirs) in gradients(ours).into_iter().zip(gradients(wanted)) {
+                same(ours, &theirs);
+            }
+        }
+    }
+
+    #[test]
+    fn spreading_is_a_transposed_convolution() {
+        let device = Device::flex();
+        let image = random([2, 5, 3, 4], &device);
+        let weight = random([5, 6, 2, 2], &device);
+        let options = ConvTransposeOptions::new([2; 2], [0; 2], [0; 2], [1; 2], 1);
+        let wanted = conv_transpose2d(image.clone(), weight.clone(), None, options);
+        let ours = spread(Layout::Last.enter(image), weight);
+        same(ours.into_data(), &wanted.into_data());
+    }
+
+    #[test]
+    fn what_is_no_number_stays_where_it_is_read() {
+        let device = Device::flex();
+        let mut values = vec![1.0; 5 * 5];
+        values[12] = f32::NAN;
+        values[0] = f32::INFINITY;
+        let image = Tensor::<4>::from_data(TensorData::new(values, [1, 5, 5, 1]), &device);
+        let weight = Tensor::<4>::ones([1, 1, 3, 3], &device);
+        let out = convolve(image, weight, None, 1, 1);
+        let out = out.into_data().try_to_vec::<f32>().unwrap();
+        for (at, value) in out.iter().enumerate() {
+            let (row, column) = (at / 5, at % 5);
+            let reads_nan = (1..4).contains(&row) && (1..4).contains(&column);
+            let reads_infinity = row < 2 && column < 2;
+            assert_eq!(value.is_nan(), reads_nan, "{row}, {column}: {value}");
+            assert_eq!(
+                value.is_infinite(),
+                reads_infinity && !reads_nan,
+                "{row}, {column}: {value}"
+            );
+        }
+    }
+}
