@@ -11,6 +11,7 @@ mod progress;
 mod publish;
 mod random;
 mod rate;
+mod record;
 mod report;
 mod slope;
 mod train;
@@ -48,6 +49,7 @@ enum Command {
     FitKlt(klt::FitKltArgs),
     TrainRate(rate::TrainRateArgs),
     Evaluate(evaluate::EvaluateArgs),
+    Record(record::RecordArgs),
     Report(report::ReportArgs),
     TrainAecnn(learned::aecnn::TrainAecnnArgs),
     TrainBottlenet(learned::bottlenet::TrainBottlenetArgs),
@@ -61,6 +63,7 @@ fn main() -> Result<()> {
         Command::FitKlt(args) => klt::run(&args),
         Command::TrainRate(args) => rate::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
+        Command::Record(args) => record::run(&args),
         Command::Report(args) => report::run(&args),
         Command::TrainAecnn(args) => learned::aecnn::run(&args),
         Command::TrainBottlenet(args) => learned::bottlenet::run(&args),

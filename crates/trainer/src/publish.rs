@@ -60,6 +60,7 @@ pub(crate) fn publish(
         .to_owned(),
         split: codec.split,
         file: FileEntry::of(file, &bytes),
+        device: None,
         default_rate: default_rate.min(rates.len() - 1),
         rates,
     };

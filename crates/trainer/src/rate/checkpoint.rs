@@ -133,9 +133,9 @@ impl Log {
         })
     }
 
-    pub(super) fn add(&mut self, step: usize, outcome: &Outcome, pictures: usize) -> Result<()> {
+    pub(super) fn add(&mut self, step: usize, outcome: &Outcome) -> Result<()> {
         self.steps += 1;
-        self.pictures += pictures;
+        self.pictures += outcome.rates.len();
         self.loss += outcome.value;
         self.divergence += outcome.divergence;
         for (rate, bits) in outcome.rates.iter().zip(&outcome.bits) {

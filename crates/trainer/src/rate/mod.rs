@@ -26,6 +26,8 @@ mod step;
 mod tests;
 
 use std::path::PathBuf;
+use std::sync::mpsc::sync_channel;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use aecnn::codec::Rate;
@@ -33,7 +35,7 @@ use anyhow::{Context, Result, ensure};
 use burn::lr_scheduler::module_lr_scheduler::{ModuleLearningRate, ModuleLrScheduler};
 use burn::module::ParamGroup;
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use clap::Args;
 
 use crate::data::PictureArgs;
@@ -45,6 +47,9 @@ use crate::train::{Backend, Stop};
 use model::{NetworkArgs, RateCodec};
 use pictures::Pictures;
 use prior::Prior;
+
+/// Batches that are made ready while a step runs.
+const AHEAD: usize = 2;
 
 /// Trains the rate-optimised AECNN: fewer bytes at the same accuracy than the KLT it starts from.
 ///
@@ -207,21 +212,31 @@ fn train(
     let mut log = checkpoint::Log::open(&args.run)?;
     let stop = Stop::install(Some(args.minutes))?;
     let last = args.stop_after.unwrap_or(args.steps).min(args.steps);
-    while trainer.step < last && !stop.now() {
-        let batch = pictures.batch(trainer.step, args.batch, args.seed)?;
-        let outcome = step::forward(trainer, teacher, tail, loss, &batch, device)?;
-        log.add(trainer.step, &outcome, batch.len())?;
-        let mut gradients = outcome.loss.backward();
-        let gradients = GradientsParams::from_module(&mut gradients, &trainer.codec);
-        let rate = learning_rate(args, trainer.step);
-        let codec = trainer.codec.clone();
-        trainer.codec = trainer.optimizer.step(rate, codec, gradients);
-        trainer.step += 1;
-        if saved.elapsed() > interval {
-            checkpoint::save(&args.run, trainer)?;
-            saved = Instant::now();
+    thread::scope(|scope| -> Result<()> {
+        // The next crops are made while a step runs; whoever no longer receives ends that.
+        let (sender, batches) = sync_channel(AHEAD);
+        let from = trainer.step;
+        scope.spawn(move || {
+            for step in from..last {
+                let batch = pictures.batch(step, args.batch, args.seed);
+                if sender.send(batch).is_err() {
+                    return;
+                }
+            }
+        });
+        while trainer.step < last && !stop.now() {
+            let batch = batches.recv().context("no further pictures")??;
+            let outcome = step::forward(trainer, teacher, tail, loss, batch, device)?;
+            log.add(trainer.step, &outcome)?;
+            learn(args, trainer, &outcome.loss);
+            if saved.elapsed() > interval {
+                checkpoint::save(&args.run, trainer)?;
+                saved = Instant::now();
+            }
         }
-    }
+        drop(batches);
+        Ok(())
+    })?;
     checkpoint::save(&args.run, trainer)?;
     crate::say!(
         "{} of {} steps done; the same command goes on from {}",
@@ -230,6 +245,16 @@ fn train(
         args.run.display()
     );
     Ok(())
+}
+
+/// One step of the optimiser down the loss.
+fn learn(args: &TrainRateArgs, trainer: &mut Trainer, loss: &Tensor<1>) {
+    let mut gradients = loss.backward();
+    let gradients = GradientsParams::from_module(&mut gradients, &trainer.codec);
+    let rate = learning_rate(args, trainer.step);
+    let codec = trainer.codec.clone();
+    trainer.codec = trainer.optimizer.step(rate, codec, gradients);
+    trainer.step += 1;
 }
 
 /// A short warm-up, then half a cosine to a twentieth.

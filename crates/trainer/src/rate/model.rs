@@ -33,6 +33,13 @@ impl NetworkArgs {
             refine_hidden: self.refine_hidden,
         }
     }
+
+    /// Whether these sizes are those of `start` and more.
+    fn extends(&self, start: &NetworkConfig) -> bool {
+        (start.attention == 0 || start.attention == self.attention)
+            && start.refine_hidden <= self.refine_hidden
+            && start.refine_blocks <= self.refine_blocks
+    }
 }
 
 /// Both halves of the codec.
@@ -43,8 +50,8 @@ pub(super) struct RateCodec {
 }
 
 impl RateCodec {
-    /// The starting codec as it is, where it has such networks already; else, but for gains that it may have, with
-    /// networks around it that change nothing yet. `latents` are some pictures' by that codec.
+    /// The starting codec; what it lacks of the networks that are asked for comes to it as networks that change
+    /// nothing yet. `latents` are some pictures' by that codec.
     pub(super) fn from_codec(
         start: &CodecFile,
         latents: &[Vec<f32>],
@@ -54,18 +61,14 @@ impl RateCodec {
     ) -> Result<Self> {
         let mut transform = start.transform().clone();
         if transform.network.config != args.config() {
-            let gains = NetworkConfig {
-                gain: transform.network.config.gain,
-                ..NetworkConfig::default()
-            };
             ensure!(
-                transform.network.config == gains,
+                args.extends(&transform.network.config),
                 "{} has networks of other sizes than --attention, --refine-blocks and --refine-hidden ask for: {:?}",
                 start.name,
                 transform.network.config
             );
             let mut network = untrained(start, latents, args.config(), seed);
-            network.tensors.append(&mut transform.network.tensors);
+            grow(&mut network, transform.network, start);
             transform.network = network;
         }
         let codec = CodecFile::new(
@@ -163,6 +166,27 @@ fn untrained(start: &CodecFile, latents: &[Vec<f32>], config: NetworkConfig, see
         })
         .collect();
     Network { config, tensors }
+}
+
+/// Puts trained networks into larger ones that change nothing yet, so that together they do what the trained did: what
+/// is new of a block reads what it likes, but nothing that was there reads it.
+fn grow(network: &mut Network, trained: Network, start: &CodecFile) {
+    let channels = start.transform().feature.channels;
+    let shapes = trained.config.tensors(channels, start.latent_shape());
+    let larger = network.config.tensors(channels, start.latent_shape());
+    let larger: BTreeMap<String, Vec<usize>> = larger.into_iter().collect();
+    for (name, shape) in shapes {
+        let (Some(from), Some(to)) = (trained.tensors.get(&name), network.tensors.get_mut(&name))
+        else {
+            continue;
+        };
+        let row = |shape: &[usize]| shape[1..].iter().product::<usize>().max(1);
+        let (old, new) = (row(&shape), row(&larger[&name]));
+        for (from, to) in from.chunks(old).zip(to.chunks_mut(new)) {
+            to[..old].copy_from_slice(from);
+            to[old..].fill(0.0);
+        }
+    }
 }
 
 /// One over the deviation of each channel; of channels that are next to nothing, one over a part of

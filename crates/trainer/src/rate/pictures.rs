@@ -88,18 +88,14 @@ impl Pictures {
 pub(super) struct Batch {
     inputs: Vec<f32>,
     /// A random number for each picture, for what else is drawn.
-    pub(super) seeds: Vec<u64>,
+    seeds: Vec<u64>,
 }
 
 impl Batch {
-    pub(super) fn len(&self) -> usize {
-        self.seeds.len()
-    }
-
-    /// `[n, 3, 224, 224]`.
-    pub(super) fn input(&self, device: &Device) -> Tensor<4> {
-        let data = TensorData::new(self.inputs.clone(), [self.len(), 3, INPUT, INPUT]);
-        Tensor::from_data(data, device)
+    /// The pictures `[n, 3, 224, 224]`, and each one's random number.
+    pub(super) fn into_input(self, device: &Device) -> (Tensor<4>, Vec<u64>) {
+        let data = TensorData::new(self.inputs, [self.seeds.len(), 3, INPUT, INPUT]);
+        (Tensor::from_data(data, device), self.seeds)
     }
 }
 

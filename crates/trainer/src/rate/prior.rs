@@ -2,6 +2,7 @@
 
 use aecnn::codec::Rate;
 use burn::tensor::{Device, Tensor, TensorData};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// The share of the past in the running estimates, for each picture seen at a rate.
@@ -72,12 +73,20 @@ impl Prior {
         }
     }
 
-    /// Counts the symbols `[k, positions]` of one picture.
-    pub(super) fn update(&mut self, rate: usize, symbols: &[f32]) {
-        let channels = &mut self.rates[rate];
-        let positions = (symbols.len() / channels.len()).max(1);
-        for (moments, symbols) in channels.iter_mut().zip(symbols.chunks(positions)) {
-            let new = Moments::of(symbols.iter().map(|symbol| f64::from(symbol.abs())));
+    /// Counts the symbols `[n, k, positions]` of pictures sent at these rates.
+    pub(super) fn update(&mut self, rates: &[usize], symbols: &[f32], positions: usize) {
+        let moments: Vec<Moments> = symbols
+            .par_chunks(positions)
+            .map(|symbols| Moments::of(symbols.iter().map(|symbol| f64::from(symbol.abs()))))
+            .collect();
+        let of_each = moments.chunks((moments.len() / rates.len()).max(1));
+        for (rate, of_picture) in rates.iter().zip(of_each) {
+            self.blend(*rate, of_picture);
+        }
+    }
+
+    fn blend(&mut self, rate: usize, of_picture: &[Moments]) {
+        for (moments, new) in self.rates[rate].iter_mut().zip(of_picture) {
             let blend = |old: f64, new: f64| MEMORY * old + (1.0 - MEMORY) * new;
             *moments = Moments {
                 nonzero: blend(moments.nonzero, new.nonzero),
@@ -162,7 +171,7 @@ mod tests {
             rates: vec![vec![none; 2]],
         };
         for _ in 0..1000 {
-            prior.update(0, &[0.0, 0.0, 2.0, -1.0]);
+            prior.update(&[0], &[0.0, 0.0, 2.0, -1.0], 2);
         }
         assert!(prior.rates[0][0].nonzero < 1e-6);
         assert!((prior.rates[0][1].nonzero - 1.0).abs() < 1e-3);

@@ -50,18 +50,17 @@ pub(super) fn forward(
     teacher: &Teacher,
     tail: &SlopedTail,
     loss: &Loss,
-    batch: &Batch,
+    batch: Batch,
     device: &Device,
 ) -> Result<Outcome> {
-    let n = batch.len();
-    let plain = device.clone().inner();
-    let feature = teacher.front.forward(batch.input(&plain));
+    let (input, seeds) = batch.into_input(&device.clone().inner());
+    let n = seeds.len();
+    let feature = teacher.front.forward(input);
     let wanted = log_softmax(teacher.tail.forward(feature.clone()), 1);
 
     let latent = trainer.codec.encoder.forward(Tensor::from_inner(feature));
     let [_, k, rows, columns] = latent.dims();
-    let rates: Vec<usize> = batch
-        .seeds
+    let rates: Vec<usize> = seeds
         .iter()
         .map(|seed| (seed % loss.steps.len() as u64) as usize)
         .collect();
@@ -82,7 +81,7 @@ pub(super) fn forward(
     let rounded = (magnitude + loss.rounding).floor();
     let symbols = values.clone().sign() * rounded;
 
-    let kept = kept(batch, k, loss.tail_drop, device);
+    let kept = kept(&seeds, k, loss.tail_drop, device);
     let restored = Tensor::from_inner(symbols.clone()) * reconstruction;
     // Straight through: the restored value, with the gradient of the value itself.
     let through = scaled.clone() + (restored - scaled.clone()).detach();
@@ -123,12 +122,8 @@ pub(super) fn forward(
     let total = (feature * slope).sum() + cost.clone();
 
     let read = |tensor: Tensor<1>| -> Result<Vec<f32>> { Ok(tensor.try_into_vec_as::<f32>()?) };
-    let size = k * rows * columns;
     let symbols = symbols.try_into_vec_as::<f32>()?;
-    for (index, rate) in rates.iter().enumerate() {
-        let of = index * size..(index + 1) * size;
-        trainer.prior.update(*rate, &symbols[of]);
-    }
+    trainer.prior.update(&rates, &symbols, rows * columns);
     let divergence = read(relative)?;
     let divergence = divergence.iter().copied().map(f64::from).sum::<f64>() / n as f64;
     Ok(Outcome {
@@ -141,9 +136,8 @@ pub(super) fn forward(
 }
 
 /// Ones `[n, k, 1, 1]`, and zeros for the last channels of some pictures.
-fn kept(batch: &Batch, k: usize, share: f64, device: &Device) -> Tensor<4> {
-    let values: Vec<f32> = batch
-        .seeds
+fn kept(seeds: &[u64], k: usize, share: f64, device: &Device) -> Tensor<4> {
+    let values: Vec<f32> = seeds
         .iter()
         .flat_map(|seed| {
             let mut random = fastrand::Rng::with_seed(seed.rotate_left(17));
@@ -155,5 +149,5 @@ fn kept(batch: &Batch, k: usize, share: f64, device: &Device) -> Tensor<4> {
             (0..k).map(move |channel| if channel < keep { 1.0 } else { 0.0 })
         })
         .collect();
-    Tensor::from_data(TensorData::new(values, [batch.len(), k, 1, 1]), device)
+    Tensor::from_data(TensorData::new(values, [seeds.len(), k, 1, 1]), device)
 }

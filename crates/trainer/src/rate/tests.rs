@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use aecnn::Split;
 use aecnn::codec::{CodecFile, Method, Network, Rate, Transform};
+use burn::tensor::{Device, Distribution, Tensor, Tolerance};
 use clap::Parser;
 use feature_codec::{Counts, Tables};
 
+use super::model::{NetworkArgs, RateCodec};
 use super::{TrainRateArgs, run};
 use crate::model::{ModelFolder, read_codec};
 
@@ -14,6 +16,12 @@ use crate::model::{ModelFolder, read_codec};
 struct Cli {
     #[command(flatten)]
     args: TrainRateArgs,
+}
+
+#[derive(Parser)]
+struct SizesCli {
+    #[command(flatten)]
+    args: NetworkArgs,
 }
 
 const CHANNELS: usize = 24;
@@ -148,4 +156,29 @@ fn training_lowers_the_divergence_and_resumes_where_it_stopped() {
     assert_eq!(codec.method, Method::Aecnn);
     let entries = ModelFolder::open(&model).unwrap().manifest.codecs;
     assert!(entries.iter().any(|entry| entry.name == "trained"));
+}
+
+#[test]
+fn larger_networks_do_what_the_smaller_did() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = model_folder(folder.path());
+    let from = start(folder.path(), &model);
+    let run_folder = folder.path().join("run");
+    train(&model, &from, &run_folder, 3, &["--learning-rate", "0.01"]);
+    let trained = read_codec(&model.join("trained.safetensors")).unwrap();
+
+    let device = Device::flex();
+    let [k, rows, columns] = trained.latent_shape();
+    let latents = Tensor::<4>::random([2, k, rows, columns], Distribution::Default, &device);
+    let restored = |hidden: &str, blocks: &str| {
+        let sizes = ["test", "--attention", "4", "--refine-hidden", hidden];
+        let sizes = SizesCli::parse_from(sizes.into_iter().chain(["--refine-blocks", blocks]));
+        let codec = RateCodec::from_codec(&trained, &[], &sizes.args, 1, &device).unwrap();
+        let steps = Tensor::ones([2, 1, 1, 1], &device);
+        codec.decoder.forward(latents.clone(), &steps).into_data()
+    };
+    let same = restored("8", "2");
+    for (hidden, blocks) in [("8", "3"), ("12", "2"), ("12", "3")] {
+        restored(hidden, blocks).assert_approx_eq::<f32>(&same, Tolerance::default());
+    }
 }

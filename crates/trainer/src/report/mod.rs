@@ -18,7 +18,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use published::Published;
-use read::EvaluationFile;
+pub(crate) use read::{EvaluationFile, Row};
 use text::Document;
 
 /// Writes RESULTS.md and plots from what `trainer evaluate --json` measured.

@@ -9,43 +9,43 @@ use serde::de::DeserializeOwned;
 
 /// What `trainer evaluate --json` writes, as far as a report needs it.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct EvaluationFile {
-    pub(super) title: Option<String>,
-    pub(super) about: Option<String>,
-    pub(super) command: Option<String>,
-    pub(super) model: String,
-    pub(super) pictures: usize,
+pub(crate) struct EvaluationFile {
+    pub(crate) title: Option<String>,
+    pub(crate) about: Option<String>,
+    pub(crate) command: Option<String>,
+    pub(crate) model: String,
+    pub(crate) pictures: usize,
     #[serde(default)]
-    pub(super) skipped: usize,
-    pub(super) header_bytes: usize,
-    pub(super) uncompressed: Row,
-    pub(super) methods: Vec<Row>,
+    pub(crate) skipped: usize,
+    pub(crate) header_bytes: usize,
+    pub(crate) uncompressed: Row,
+    pub(crate) methods: Vec<Row>,
 }
 
 /// One method at one rate. Shares are 0 to 1.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Row {
-    pub(super) name: String,
-    pub(super) rate: String,
-    pub(super) split: Option<Split>,
-    pub(super) whole_feature_bytes: Option<f64>,
-    pub(super) sent_feature_bytes: Option<f64>,
-    pub(super) n: usize,
-    pub(super) mean_bytes: f64,
-    pub(super) p50_bytes: f64,
-    pub(super) p95_bytes: f64,
-    pub(super) top1: f64,
-    pub(super) top1_interval: [f64; 2],
-    pub(super) top5: f64,
-    pub(super) agreement: f64,
+pub(crate) struct Row {
+    pub(crate) name: String,
+    pub(crate) rate: String,
+    pub(crate) split: Option<Split>,
+    pub(crate) whole_feature_bytes: Option<f64>,
+    pub(crate) sent_feature_bytes: Option<f64>,
+    pub(crate) n: usize,
+    pub(crate) mean_bytes: f64,
+    pub(crate) p50_bytes: f64,
+    pub(crate) p95_bytes: f64,
+    pub(crate) top1: f64,
+    pub(crate) top1_interval: [f64; 2],
+    pub(crate) top5: f64,
+    pub(crate) agreement: f64,
     /// Top-1 lost against the uncompressed network on the same pictures.
-    pub(super) drop: f64,
+    pub(crate) drop: f64,
     /// Half the 95 % interval of the paired difference.
-    pub(super) drop_error: f64,
+    pub(crate) drop_error: f64,
 }
 
 impl EvaluationFile {
-    pub(super) fn read(path: &Path) -> Result<Self> {
+    pub(crate) fn read(path: &Path) -> Result<Self> {
         let file: Self = read_json(path)?;
         file.check()
             .with_context(|| format!("reading {}", path.display()))?;
