@@ -16,7 +16,7 @@
 /**
  * What the address of the page can set. Null: let the page choose.
  * @typedef {object} Settings
- * @property {'webgpu' | 'cpu' | 'scalar' | null} backend
+ * @property {'webgpu' | 'cpu' | 'simd' | 'scalar' | null} backend
  * @property {string | null} split
  * @property {string | null} codec a codec's name, where a split has several
  * @property {string | null} rate a rate's name or its index
@@ -34,7 +34,7 @@
 /**
  * @typedef {{ file: string, bytes: number, sha256: string }} FileEntry
  * @typedef {FileEntry & { name: string }} PartEntry
- * @typedef {FileEntry & { name: string, method: string, split: string, rates: RateEntry[], default_rate: number }} CodecEntry
+ * @typedef {FileEntry & { name: string, method: string, split: string, rates: RateEntry[], default_rate: number, device?: FileEntry }} CodecEntry
  */
 
 /**

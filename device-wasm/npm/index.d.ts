@@ -28,7 +28,7 @@ export interface LoadOptions {
   /** A rate's name or its index. Default: the codec's own. */
   rate?: string | number;
   /** Default: WebGPU where the browser has it, else the CPU. `scalar`: the CPU without SIMD. */
-  backend?: 'webgpu' | 'cpu' | 'scalar';
+  backend?: 'webgpu' | 'cpu' | 'simd' | 'scalar';
   onProgress?: (progress: Progress) => void;
 }
 
@@ -54,6 +54,8 @@ export interface CodecEntry {
   sha256: string;
   rates: { name: string; channels: number; mean_bytes: number; agreement: number }[];
   default_rate: number;
+  /** What a device needs of it, as a file of its own. */
+  device?: { file: string; bytes: number; sha256: string };
 }
 
 /** The events of a device, with the type of their `detail`. */

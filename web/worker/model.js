@@ -10,6 +10,8 @@ import { downloadBytes } from './download.js';
 
 /** The parts of the front, in order: a device that cuts after one needs it and those before it. */
 const FRONT = ['stem', 'stage1', 'stage2', 'stage3', 'stage4'];
+// Behind stage 2 a device downloads and computes most of the network: for those who ask for it.
+const DEEPEST = FRONT.indexOf('stage2');
 
 /** Files that were fetched, by their digest: going back to a split costs nothing. */
 const fetched = /** @type {Map<string, Uint8Array>} */ (new Map());
@@ -39,13 +41,17 @@ export function codecByName(manifest, name) {
 }
 
 /**
- * Of the codecs that the address allows, the one whose usual frame is smallest.
+ * Of the codecs that the address allows, the one whose usual frame is smallest; where it asks for none, of those that cut
+ * early.
  * @param {Manifest} manifest @param {Pick<Settings, 'codec' | 'split'>} settings
  */
 export function pickCodec(manifest, { codec, split }) {
   const usual = (/** @type {CodecEntry} */ entry) => entry.rates[entry.default_rate].mean_bytes;
+  const early = (/** @type {CodecEntry} */ entry) => FRONT.indexOf(entry.split) <= DEEPEST;
+  const free = codec === null && split === null && manifest.codecs.some(early);
   const [found] = manifest.codecs
     .filter((entry) => (codec === null || entry.name === codec) && (split === null || entry.split === split))
+    .filter((entry) => !free || early(entry))
     .sort((a, b) => usual(a) - usual(b));
   if (!found) {
     const offered = manifest.codecs.map((entry) => `?split=${entry.split}`).join(', ');
@@ -73,7 +79,7 @@ export function pickRate(codec, wanted) {
 export function filesOfCodec(manifest, codec, withFront) {
   const cut = FRONT.indexOf(codec.split);
   const parts = withFront ? manifest.parts.filter((part) => FRONT.indexOf(part.name) >= 0 && FRONT.indexOf(part.name) <= cut) : [];
-  return { parts, other: codec };
+  return { parts, other: codec.device ?? codec };
 }
 
 /** The weights of the whole network, and the names of its classes. @param {Manifest} manifest */
