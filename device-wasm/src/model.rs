@@ -49,8 +49,9 @@ impl LoadedModel {
         codec: &[u8],
         device: &Device,
     ) -> Result<Self, DeviceError> {
-        let codec_digest = sha256_hex(codec);
-        let codec = CodecFile::parse(codec)?;
+        let bytes = codec;
+        let codec = CodecFile::parse(bytes)?;
+        let codec_digest = (codec.half_of()).map_or_else(|| sha256_hex(bytes), str::to_owned);
         if codec.split != split {
             return Err(DeviceError::Mismatch(format!(
                 "the codec `{}` is for the split {}, not {split}",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use aecnn::codec::{CodecError, CodecFile};
-use aecnn::manifest::{Manifest, ManifestError};
+use aecnn::manifest::{FileEntry, Manifest, ManifestError};
 use bytes::Bytes;
 
 use crate::asset::Asset;
@@ -89,7 +89,7 @@ impl Model {
             why,
         };
         let json = read(&folder.join(MANIFEST))?;
-        let manifest = Manifest::parse(&json).map_err(bad)?;
+        let mut manifest = Manifest::parse(&json).map_err(bad)?;
 
         let mut files = BTreeMap::new();
         for entry in manifest.files() {
@@ -99,20 +99,14 @@ impl Model {
             let asset = Asset::new(&entry.file, bytes, compressed_beside(&path));
             files.insert(entry.file.clone(), asset);
         }
-        let path = folder.join(MANIFEST);
-        files.insert(
-            MANIFEST.to_owned(),
-            Asset::new(MANIFEST, json, compressed_beside(&path)),
-        );
-
-        let bytes_of = |file: &str| {
+        let bytes_of = |files: &BTreeMap<String, Asset>, file: &str| {
             files
                 .get(file)
                 .map(|asset| asset.bytes.clone())
                 .unwrap_or_default()
         };
         let labels: Option<Vec<String>> =
-            serde_json::from_slice(&bytes_of(&manifest.labels.file)).ok();
+            serde_json::from_slice(&bytes_of(&files, &manifest.labels.file)).ok();
         let labels = labels
             .filter(|labels| labels.len() == manifest.classes)
             .ok_or_else(|| CatalogueError::Labels {
@@ -121,9 +115,9 @@ impl Model {
             })?;
 
         let mut codecs = Vec::with_capacity(manifest.codecs.len());
-        for entry in &manifest.codecs {
+        for entry in &mut manifest.codecs {
             let path = folder.join(&entry.file.file);
-            let codec = CodecFile::parse(&bytes_of(&entry.file.file)).map_err(|why| {
+            let codec = CodecFile::parse(&bytes_of(&files, &entry.file.file)).map_err(|why| {
                 CatalogueError::Codec {
                     path: path.clone(),
                     why,
@@ -142,8 +136,19 @@ impl Model {
             if codec.rates.len() != entry.rates.len() {
                 return Err(mismatch("it has other rates"));
             }
+            if !codec.is_whole() {
+                return Err(mismatch("it is a device's half"));
+            }
+            let half = codec.device_half(entry.file.sha256.clone());
+            let half = half.to_bytes(manifest.variant);
+            let half = half.map_err(|why| CatalogueError::Codec { path, why })?;
+            let file = format!("device-{}", entry.file.file);
+            entry.device = Some(FileEntry::of(file.clone(), &half));
+            files.insert(file.clone(), Asset::new(&file, half.into(), None));
             codecs.push(codec);
         }
+        let json = serde_json::to_vec(&manifest).map_err(|why| bad(why.into()))?;
+        files.insert(MANIFEST.to_owned(), Asset::new(MANIFEST, json.into(), None));
         Ok(Self {
             manifest,
             labels,

@@ -164,6 +164,10 @@ pub struct CodecEntry {
     /// The codec file.
     #[serde(flatten)]
     pub file: FileEntry,
+    /// What a device needs of it, as a file of its own. An edge server makes it and adds it to the manifest that it gives
+    /// out; there is none on disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<FileEntry>,
     /// Its operating points, from the fewest bytes to the most.
     pub rates: Vec<RateEntry>,
     /// The rate that a program uses when its user names none: an index into `rates`.

@@ -113,6 +113,28 @@ fn networks_round_trip_with_the_codec() {
 }
 
 #[test]
+fn the_device_half_encodes_alike_and_restores_nothing() {
+    let device = Device::flex();
+    let codec = with_network(vec![rate("only", 1.0, 3)], network(0.25)).unwrap();
+    let digest = "7".repeat(64);
+    let bytes = codec.device_half(digest.clone());
+    let bytes = bytes.to_bytes(Variant::V1).unwrap();
+    let half = CodecFile::parse(&bytes).unwrap();
+    assert_eq!((codec.half_of(), half.half_of()), (None, Some(&*digest)));
+    assert_eq!(half.to_bytes(Variant::V1).unwrap(), bytes);
+    assert!(bytes.len() < codec.to_bytes(Variant::V1).unwrap().len());
+
+    let latent = |codec: &CodecFile| {
+        let encoder = Encoder::new(codec, &device).unwrap();
+        values(encoder.forward(feature(&device)))
+    };
+    assert_eq!(latent(&half), latent(&codec));
+    assert_eq!(half.rates[0].tables, codec.rates[0].tables);
+    let refused = Decoder::new(&half, &device).unwrap_err();
+    assert!(matches!(refused, CodecError::DeviceHalf), "{refused}");
+}
+
+#[test]
 fn untrained_networks_change_nothing() {
     let device = Device::flex();
     let plain = identity(vec![rate("only", 0.5, VALUES)]).unwrap();

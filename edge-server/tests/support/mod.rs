@@ -187,6 +187,7 @@ pub fn write_model_with(models: &Path, fitted_to: &str) -> Manifest {
                 .to_bytes(Variant::V1)
                 .unwrap(),
         ),
+        device: None,
         rates: vec![RateEntry {
             name: "only".to_owned(),
             channels: CHANNELS,

@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::refine::Refine;
 use super::{CodecError, CodecFile};
+use crate::products::{Layout, spread};
 use crate::weights::param;
 
 /// Latent to feature: in trained codecs first a refinement of the latent; the synthesis as a
@@ -28,8 +29,11 @@ impl Decoder {
     ///
     /// # Errors
     ///
-    /// When a tensor of the codec's networks is missing.
+    /// When `codec` is a device's half, or a tensor of its networks is missing.
     pub fn new(codec: &CodecFile, device: &Device) -> Result<Self, CodecError> {
+        if !codec.is_whole() {
+            return Err(CodecError::DeviceHalf);
+        }
         let transform = codec.transform();
         let latent_shape @ [k, _, _] = codec.latent_shape();
         let (channels, block) = (transform.feature.channels, transform.block);
@@ -81,13 +85,22 @@ impl Decoder {
             Some(gain) => latent * gain.val().neg().exp().unsqueeze(),
             None => latent,
         };
-        let stride = [self.block; 2];
-        let options = ConvTransposeOptions::new(stride, [0, 0], [0, 0], [1, 1], 1);
-        let residual = conv_transpose2d(latent, self.weight.val(), None, options);
+        let residual = self.synthesis(latent);
         // The mean belongs to a position within the block.
         let [_, rows, columns] = self.latent_shape;
         let mean = self.mean.val().repeat(&[1, 1, rows, columns]);
         // What is sent is the output of a ReLU, so nothing below zero can be right.
         relu(residual + mean)
+    }
+
+    fn synthesis(&self, latent: Tensor<4>) -> Tensor<4> {
+        match Layout::of(&latent.device()) {
+            Layout::First => {
+                let stride = [self.block; 2];
+                let options = ConvTransposeOptions::new(stride, [0, 0], [0, 0], [1, 1], 1);
+                conv_transpose2d(latent, self.weight.val(), None, options)
+            }
+            last => spread(last.enter(latent), self.weight.val()),
+        }
     }
 }

@@ -13,6 +13,9 @@
 //! | those of [`NetworkConfig::tensors`] | F16, of one dimension F32 | see there |
 //! | `rates.<i>.reconstruction` | F32 | `[channels sent]` |
 //! | `rates.<i>.tables` | U8 | `[bytes]`, see `feature_codec::Tables::from_bytes` |
+//!
+//! A device needs neither `synthesis.*` nor `mean` nor `refine.*`: a file whose metadata has `half_of`, the SHA-256 of the
+//! whole file, has none of them.
 
 use std::collections::HashMap;
 
@@ -79,6 +82,11 @@ pub enum CodecError {
         /// What is wrong with them.
         source: TableError,
     },
+    /// What a server needs was asked of a device's half.
+    #[error(
+        "the codec file is a device's half, which cannot restore a feature; the whole file can"
+    )]
+    DeviceHalf,
     /// Metadata that contradicts itself.
     #[error("the codec file contradicts itself: {0}")]
     Inconsistent(String),
@@ -119,9 +127,9 @@ pub struct Transform {
     pub analysis: Vec<f32>,
     /// `[k]`.
     pub analysis_bias: Vec<f32>,
-    /// `[k, channels, block, block]`.
+    /// `[k, channels, block, block]`; empty in a device's half.
     pub synthesis: Vec<f32>,
-    /// `[channels, block, block]`.
+    /// `[channels, block, block]`; empty in a device's half.
     pub mean: Vec<f32>,
     /// The small networks around the maps; none by default.
     pub network: Network,
@@ -143,11 +151,19 @@ pub struct CodecFile {
     /// From the fewest bytes to the most.
     pub rates: Vec<Rate>,
     transform: Transform,
+    half_of: Option<String>,
+}
+
+/// Whether only a server needs the tensor of this name.
+fn for_server(name: &str) -> bool {
+    name == "mean" || name.starts_with("synthesis.") || name.starts_with("refine.")
 }
 
 #[derive(Serialize, Deserialize)]
 struct Metadata {
     version: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    half_of: Option<String>,
     name: String,
     method: Method,
     model: String,
@@ -185,7 +201,7 @@ impl CodecFile {
         transform: Transform,
         rates: Vec<Rate>,
     ) -> Result<Self, CodecError> {
-        let codec = Self {
+        Self {
             name,
             method,
             model,
@@ -193,9 +209,9 @@ impl CodecFile {
             fitted_to,
             rates,
             transform,
-        };
-        codec.check()?;
-        Ok(codec)
+            half_of: None,
+        }
+        .checked()
     }
 
     /// Reads and checks a codec file.
@@ -229,15 +245,21 @@ impl CodecFile {
         check_block(feature, b)?;
         metadata.network.check()?;
         let latent = [k, feature.height / b, feature.width / b];
+        let whole = metadata.half_of.is_none();
         let tensors = metadata
             .network
             .tensors(c, latent)
             .into_iter()
+            .filter(|(name, _)| whole || !for_server(name))
             .map(|(name, shape)| {
                 let values = weights.values(&name, &shape)?;
                 Ok((name, values))
             })
             .collect::<Result<_, CodecError>>()?;
+        let where_whole = |name: &str, shape: &[usize]| match whole {
+            true => weights.values(name, shape),
+            false => Ok(Vec::new()),
+        };
         let transform = Transform {
             feature,
             block: b,
@@ -247,8 +269,8 @@ impl CodecFile {
             },
             analysis: weights.values("analysis.weight", &[k, c, b, b])?,
             analysis_bias: weights.values("analysis.bias", &[k])?,
-            synthesis: weights.values("synthesis.weight", &[k, c, b, b])?,
-            mean: weights.values("mean", &[c, b, b])?,
+            synthesis: where_whole("synthesis.weight", &[k, c, b, b])?,
+            mean: where_whole("mean", &[c, b, b])?,
         };
         let rates = metadata
             .rates
@@ -272,15 +294,17 @@ impl CodecFile {
                 })
             })
             .collect::<Result<_, CodecError>>()?;
-        Self::new(
-            metadata.name,
-            metadata.method,
-            metadata.model,
-            metadata.split,
-            metadata.fitted_to,
-            transform,
+        Self {
+            name: metadata.name,
+            method: metadata.method,
+            model: metadata.model,
+            split: metadata.split,
+            fitted_to: metadata.fitted_to,
             rates,
-        )
+            transform,
+            half_of: metadata.half_of,
+        }
+        .checked()
     }
 
     /// The codec as a file. The same codec gives the same bytes.
@@ -341,8 +365,10 @@ impl CodecFile {
                 tables,
             ));
         }
+        tensors.retain(|(name, ..)| self.is_whole() || !for_server(name));
         let metadata = Metadata {
             version: VERSION,
+            half_of: self.half_of.clone(),
             name: self.name.clone(),
             method: self.method,
             model: self.model.clone(),
@@ -376,6 +402,32 @@ impl CodecFile {
             .collect::<Result<Vec<_>, SafeTensorError>>()?;
         let entries = HashMap::from([(METADATA_KEY.to_owned(), serde_json::to_string(&metadata)?)]);
         Ok(safetensors::serialize(views, Some(entries))?)
+    }
+
+    /// What a device needs of this codec, whose file has this SHA-256. It encodes, and cannot restore.
+    #[must_use]
+    pub fn device_half(&self, sha256: String) -> Self {
+        let mut half = self.clone();
+        half.half_of = Some(sha256);
+        half.transform.synthesis.clear();
+        half.transform.mean.clear();
+        half.transform
+            .network
+            .tensors
+            .retain(|name, _| !for_server(name));
+        half
+    }
+
+    /// Whether features can be restored with it, and not only encoded.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.half_of.is_none()
+    }
+
+    /// The SHA-256 of the whole file, where this is a device's half of it.
+    #[must_use]
+    pub fn half_of(&self) -> Option<&str> {
+        self.half_of.as_deref()
     }
 
     /// The linear maps.
@@ -413,7 +465,7 @@ impl CodecFile {
         rows * columns
     }
 
-    fn check(&self) -> Result<(), CodecError> {
+    fn checked(self) -> Result<Self, CodecError> {
         let fail = |what: String| Err(CodecError::Inconsistent(what));
         let (feature, block) = (self.transform.feature, self.transform.block);
         check_block(feature, block)?;
@@ -427,6 +479,8 @@ impl CodecFile {
         for (name, shape) in network
             .config
             .tensors(feature.channels, self.latent_shape())
+            .into_iter()
+            .filter(|(name, _)| self.is_whole() || !for_server(name))
         {
             let got = network.tensors.get(&name).map_or(0, Vec::len);
             if got != shape.iter().product::<usize>() {
@@ -461,7 +515,7 @@ impl CodecFile {
                 return fail(format!("rate `{name}` has the rounding {}", rate.rounding));
             }
         }
-        Ok(())
+        Ok(self)
     }
 }
 
