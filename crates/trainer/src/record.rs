@@ -28,10 +28,11 @@ pub(crate) fn run(args: &RecordArgs) -> Result<()> {
     for path in &args.evaluations {
         let evaluation = EvaluationFile::read(path)?;
         ensure!(
-            evaluation.model == folder.manifest.digest,
-            "{} was measured with another network than {}",
+            evaluation.model == folder.manifest.name,
+            "{} is of the model `{}`, not of `{}`",
             path.display(),
-            args.model.display()
+            evaluation.model,
+            folder.manifest.name
         );
         for codec in &mut folder.manifest.codecs {
             record(codec, &evaluation.methods)
