@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use cpu_kernels::{Activation, After, Conv, map, mean};
 
 use super::kernels::{Activations, Bottleneck};
-use super::plan::{self, BlockConfig};
+use super::plan::{self, BlockConfig, Convolutions};
 use super::{STAGES, load_head};
 use crate::weights::{Weights, WeightsError};
 use crate::{Split, Variant};
@@ -115,38 +115,21 @@ impl TailGradient {
 /// The way back through a bottleneck block.
 #[derive(Debug)]
 struct Reverse {
-    conv1: Conv,
-    conv2: Conv,
-    conv3: Conv,
-    shortcut: Option<Conv>,
+    convolutions: Convolutions<Conv>,
     stride: usize,
 }
 
 impl Reverse {
     fn load(name: &str, config: BlockConfig, weights: &Weights<'_>) -> Result<Self, WeightsError> {
-        let BlockConfig {
-            channels_in,
-            width,
-            stride,
-            projected,
-        } = config;
-        let load = |layer: &str, [channels_in, channels_out]: [usize; 2], kernel: usize| {
-            let shape = [channels_out, channels_in, kernel, kernel];
-            let values = weights.values(&format!("{name}.{layer}.weight"), &shape)?;
-            Ok(Conv::transposed(
-                &values,
-                [channels_in, channels_out],
-                kernel,
-            ))
-        };
+        let convolutions = config.convolutions(|layer| {
+            let [channels_in, channels_out] = layer.channels;
+            let shape = [channels_out, channels_in, layer.kernel, layer.kernel];
+            let values = weights.values(&format!("{name}.{}.weight", layer.name), &shape)?;
+            Ok::<_, WeightsError>(Conv::transposed(&values, layer.channels, layer.kernel))
+        })?;
         Ok(Self {
-            conv1: load("conv1", [channels_in, width], 1)?,
-            conv2: load("conv2", [width, width], 3)?,
-            conv3: load("conv3", [width, 4 * width], 1)?,
-            shortcut: projected
-                .then(|| load("shortcut", [channels_in, 4 * width], 1))
-                .transpose()?,
-            stride,
+            convolutions,
+            stride: config.stride,
         })
     }
 
@@ -159,13 +142,14 @@ impl Reverse {
         };
         let sum = gradient.where_positive(&passed.output);
         let plain = After::default();
-        let second = self
+        let block = &self.convolutions;
+        let second = block
             .conv3
             .forward(&sum, plain)
             .where_positive(&passed.second);
-        let first = self.conv2.forward(&spread(second, 1), plain);
+        let first = block.conv2.forward(&spread(second, 1), plain);
         let first = first.where_positive(&passed.first);
-        let around = match &self.shortcut {
+        let around = match &block.shortcut {
             Some(conv) => conv.forward(&sum, plain),
             None => sum,
         };
@@ -173,6 +157,6 @@ impl Reverse {
             add: Some((&spread(around, 0), 1)),
             ..plain
         };
-        self.conv1.forward(&first, after)
+        block.conv1.forward(&first, after)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor, TensorData};
 use cpu_kernels::{Activation, After, Conv, map, max_pool, mean, within};
 
-use super::plan::{self, BlockConfig};
+use super::plan::{self, BlockConfig, Convolutions, Layer};
 use crate::Variant;
 use crate::weights::{Weights, WeightsError};
 
@@ -24,6 +24,14 @@ pub(super) fn serve(device: &Device) -> bool {
     *device == Device::flex() && !device.is_autodiff()
 }
 
+/// The stem's convolution.
+const STEM: Layer = Layer {
+    name: "conv",
+    channels: [3, 64],
+    kernel: 7,
+    stride: 2,
+};
+
 /// The layers in this form.
 pub(super) type Layers = super::layers::Layers<Arc<Conv>, Arc<Vec<Bottleneck>>>;
 
@@ -36,7 +44,7 @@ impl Layers {
     ) -> Result<Self, WeightsError> {
         Ok(Self {
             stem: stem
-                .then(|| conv("stem.conv", [3, 64], 7, 2, weights).map(Arc::new))
+                .then(|| conv("stem", STEM, weights).map(Arc::new))
                 .transpose()?,
             stages: stages
                 .map(|index| {
@@ -96,24 +104,19 @@ impl Layers {
     }
 }
 
-/// The convolution of the tensors `name.weight` and `name.bias`.
-fn conv(
-    name: &str,
-    [channels_in, channels_out]: [usize; 2],
-    kernel: usize,
-    stride: usize,
-    weights: &Weights<'_>,
-) -> Result<Conv, WeightsError> {
-    let shape = [channels_out, channels_in, kernel, kernel];
-    let values = weights.values(&format!("{name}.weight"), &shape)?;
-    let bias = weights.values(&format!("{name}.bias"), &[channels_out])?;
-    Ok(Conv::new(
-        &values,
-        bias,
-        [channels_in, channels_out],
+/// The convolution of the tensors `block.name.weight` and `block.name.bias`.
+fn conv(block: &str, layer: Layer, weights: &Weights<'_>) -> Result<Conv, WeightsError> {
+    let Layer {
+        name,
+        channels,
         kernel,
         stride,
-    ))
+    } = layer;
+    let [channels_in, channels_out] = channels;
+    let shape = [channels_out, channels_in, kernel, kernel];
+    let values = weights.values(&format!("{block}.{name}.weight"), &shape)?;
+    let bias = weights.values(&format!("{block}.{name}.bias"), &[channels_out])?;
+    Ok(Conv::new(&values, bias, channels, kernel, stride))
 }
 
 fn stem(conv: &Conv, input: &Activation) -> Activation {
@@ -128,10 +131,7 @@ fn stem(conv: &Conv, input: &Activation) -> Activation {
 /// A bottleneck block.
 #[derive(Debug)]
 pub(super) struct Bottleneck {
-    conv1: Conv,
-    conv2: Conv,
-    conv3: Conv,
-    shortcut: Option<Conv>,
+    convolutions: Convolutions<Conv>,
     stride: usize,
     width: usize,
 }
@@ -142,30 +142,10 @@ impl Bottleneck {
         config: BlockConfig,
         weights: &Weights<'_>,
     ) -> Result<Self, WeightsError> {
-        let BlockConfig {
-            channels_in,
-            width,
-            stride,
-            projected,
-        } = config;
-        let load = |layer: &str, channels, kernel, stride| {
-            conv(
-                &format!("{name}.{layer}"),
-                channels,
-                kernel,
-                stride,
-                weights,
-            )
-        };
         Ok(Self {
-            conv1: load("conv1", [channels_in, width], 1, 1)?,
-            conv2: load("conv2", [width, width], 3, stride)?,
-            conv3: load("conv3", [width, 4 * width], 1, 1)?,
-            shortcut: projected
-                .then(|| load("shortcut", [channels_in, 4 * width], 1, stride))
-                .transpose()?,
-            stride,
-            width,
+            convolutions: config.convolutions(|layer| conv(name, layer, weights))?,
+            stride: config.stride,
+            width: config.width,
         })
     }
 
@@ -179,9 +159,10 @@ impl Bottleneck {
             relu: true,
             ..After::default()
         };
-        let first = self.conv1.forward(input, After { pad: 1, ..relu });
-        let second = self.conv2.forward(&first, relu);
-        let projected = self
+        let block = &self.convolutions;
+        let first = block.conv1.forward(input, After { pad: 1, ..relu });
+        let second = block.conv2.forward(&first, relu);
+        let projected = block
             .shortcut
             .as_ref()
             .map(|conv| conv.forward(input, After::default()));
@@ -193,7 +174,7 @@ impl Bottleneck {
             add: Some(add),
             ..relu
         };
-        let output = self.conv3.forward(&second, after);
+        let output = block.conv3.forward(&second, after);
         Activations {
             first,
             second,

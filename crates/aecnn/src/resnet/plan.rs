@@ -18,6 +18,52 @@ pub(super) struct BlockConfig {
     pub(super) projected: bool,
 }
 
+/// A convolution of a block.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Layer {
+    /// Its tensors are called `block.name.*`.
+    pub(super) name: &'static str,
+    /// In and out.
+    pub(super) channels: [usize; 2],
+    pub(super) kernel: usize,
+    pub(super) stride: usize,
+}
+
+/// A block's convolutions, in whatever form.
+#[derive(Debug)]
+pub(super) struct Convolutions<Conv> {
+    pub(super) conv1: Conv,
+    pub(super) conv2: Conv,
+    pub(super) conv3: Conv,
+    pub(super) shortcut: Option<Conv>,
+}
+
+impl BlockConfig {
+    /// The block's convolutions, each as `load` makes it.
+    pub(super) fn convolutions<Conv, Error>(
+        self,
+        load: impl Fn(Layer) -> Result<Conv, Error>,
+    ) -> Result<Convolutions<Conv>, Error> {
+        let layer = |name, channels, kernel, stride| {
+            load(Layer {
+                name,
+                channels,
+                kernel,
+                stride,
+            })
+        };
+        let (from, width, to) = (self.channels_in, self.width, 4 * self.width);
+        Ok(Convolutions {
+            conv1: layer("conv1", [from, width], 1, 1)?,
+            conv2: layer("conv2", [width, width], 3, self.stride)?,
+            conv3: layer("conv3", [width, to], 1, 1)?,
+            shortcut: (self.projected)
+                .then(|| layer("shortcut", [from, to], 1, self.stride))
+                .transpose()?,
+        })
+    }
+}
+
 /// The blocks of stage `index` (0 to 3); the name of each begins its tensors' names.
 pub(super) fn blocks(
     variant: Variant,

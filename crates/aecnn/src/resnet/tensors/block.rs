@@ -28,24 +28,17 @@ impl Bottleneck {
         weights: &Weights<'_>,
         device: &Device,
     ) -> Result<Self, WeightsError> {
-        let BlockConfig {
-            channels_in,
-            width,
-            stride,
-            projected,
-        } = config;
-        let conv = |layer: &str, channels, kernel, stride| {
-            weights.conv(&format!("{name}.{layer}"), channels, kernel, stride, device)
-        };
+        let convolutions = config.convolutions(|layer| {
+            let name = format!("{name}.{}", layer.name);
+            weights.conv(&name, layer.channels, layer.kernel, layer.stride, device)
+        })?;
         Ok(Self {
-            conv1: conv("conv1", [channels_in, width], 1, 1)?,
-            conv2: conv("conv2", [width, width], 3, stride)?,
-            conv3: conv("conv3", [width, 4 * width], 1, 1)?,
-            shortcut: projected
-                .then(|| conv("shortcut", [channels_in, 4 * width], 1, stride))
-                .transpose()?,
+            conv1: convolutions.conv1,
+            conv2: convolutions.conv2,
+            conv3: convolutions.conv3,
+            shortcut: convolutions.shortcut,
             kept: None,
-            stride,
+            stride: config.stride,
         })
     }
 
