@@ -167,7 +167,7 @@ fn larger_networks_do_what_the_smaller_did() {
     train(&model, &from, &run_folder, 3, &["--learning-rate", "0.01"]);
     let trained = read_codec(&model.join("trained.safetensors")).unwrap();
 
-    let device = Device::flex();
+    let device = Device::flex().autodiff();
     let [k, rows, columns] = trained.latent_shape();
     let latents = Tensor::<4>::random([2, k, rows, columns], Distribution::Default, &device);
     let restored = |hidden: &str, blocks: &str| {
