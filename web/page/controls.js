@@ -71,5 +71,5 @@ function downloadBytes(model, entry) {
   const cut = FRONT.indexOf(entry.split);
   return model.parts
     .filter(({ name }) => FRONT.indexOf(name) >= 0 && FRONT.indexOf(name) <= cut)
-    .reduce((sum, part) => sum + part.bytes, entry.bytes);
+    .reduce((sum, part) => sum + part.bytes, (entry.device ?? entry).bytes);
 }
