@@ -4,6 +4,7 @@
 //! matrix products use all that the device has. So there what a convolution reads is gathered with channels last, and
 //! multiplied by the weights.
 
+use burn::module::Param;
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::Conv2d;
 use burn::tensor::{Device, Tensor, s};
@@ -80,7 +81,7 @@ impl Layout {
                     PaddingConfig2d::Explicit(top, ..) => top,
                     _ => 0,
                 };
-                let bias = conv.bias.as_ref().map(|bias| bias.val());
+                let bias = conv.bias.as_ref().map(Param::val);
                 convolve(image, conv.weight.val(), bias, conv.stride[0], padding)
             }
         }
@@ -105,7 +106,7 @@ pub(crate) fn convolve(
     let gathered = if kernel == 1 {
         Layout::Last.every(image, stride)
     } else {
-        gather(padded(image, padding), kernel, stride)
+        gather(&padded(image, padding), kernel, stride)
     };
     let [n, rows, columns, read] = gathered.dims();
     let matrix = weight.permute([2, 3, 1, 0]).reshape([read, outputs]);
@@ -142,7 +143,7 @@ fn padded(image: Tensor<4>, padding: usize) -> Tensor<4> {
 }
 
 /// What each output reads, row by row of the kernel: `[n, rows, columns, kernel * kernel * c]`.
-fn gather(image: Tensor<4>, kernel: usize, stride: usize) -> Tensor<4> {
+fn gather(image: &Tensor<4>, kernel: usize, stride: usize) -> Tensor<4> {
     let [_, height, width, _] = image.dims();
     let step = stride as isize;
     let places = |length: usize| (length - kernel) / stride * stride + 1;
@@ -169,7 +170,7 @@ mod tests {
         Tensor::random(shape, Distribution::Normal(0.0, 1.0), device)
     }
 
-    fn same(ours: TensorData, theirs: &TensorData) {
+    fn same(ours: &TensorData, theirs: &TensorData) {
         ours.assert_approx_eq::<f32>(theirs, Tolerance::permissive());
     }
 
@@ -198,7 +199,7 @@ mod tests {
                 stride,
                 padding,
             ));
-            same(ours.to_data(), &wanted.to_data());
+            same(&ours.to_data(), &wanted.to_data());
 
             let direction = random(wanted.dims(), &device);
             let gradients = |output: Tensor<4>| {
@@ -207,7 +208,7 @@ mod tests {
                 [of(&image), of(&weight)]
             };
             for (ours, theirs) in gradients(ours).into_iter().zip(gradients(wanted)) {
-                same(ours, &theirs);
+                same(&ours, &theirs);
             }
         }
     }
@@ -220,7 +221,7 @@ mod tests {
         let options = ConvTransposeOptions::new([2; 2], [0; 2], [0; 2], [1; 2], 1);
         let wanted = conv_transpose2d(image.clone(), weight.clone(), None, options);
         let ours = spread(Layout::Last.enter(image), weight);
-        same(ours.into_data(), &wanted.into_data());
+        same(&ours.into_data(), &wanted.into_data());
     }
 
     #[test]

@@ -100,7 +100,7 @@ impl Decoder {
                 let options = ConvTransposeOptions::new(stride, [0, 0], [0, 0], [1, 1], 1);
                 conv_transpose2d(latent, self.weight.val(), None, options)
             }
-            last => spread(last.enter(latent), self.weight.val()),
+            last @ Layout::Last => spread(last.enter(latent), self.weight.val()),
         }
     }
 }

@@ -75,7 +75,9 @@ impl Encoder {
                 let options = ConvOptions::new([self.block; 2], [0, 0], [1, 1], 1);
                 conv2d(feature, weight, bias, options)
             }
-            last => last.leave(convolve(last.enter(feature), weight, bias, self.block, 0)),
+            last @ Layout::Last => {
+                last.leave(convolve(last.enter(feature), weight, bias, self.block, 0))
+            }
         }
     }
 }

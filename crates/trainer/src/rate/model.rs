@@ -68,7 +68,7 @@ impl RateCodec {
                 transform.network.config
             );
             let mut network = untrained(start, latents, args.config(), seed);
-            grow(&mut network, transform.network, start);
+            grow(&mut network, &transform.network, start);
             transform.network = network;
         }
         let codec = CodecFile::new(
@@ -170,7 +170,7 @@ fn untrained(start: &CodecFile, latents: &[Vec<f32>], config: NetworkConfig, see
 
 /// Puts trained networks into larger ones that change nothing yet, so that together they do what the trained did: what
 /// is new of a block reads what it likes, but nothing that was there reads it.
-fn grow(network: &mut Network, trained: Network, start: &CodecFile) {
+fn grow(network: &mut Network, trained: &Network, start: &CodecFile) {
     let channels = start.transform().feature.channels;
     let shapes = trained.config.tensors(channels, start.latent_shape());
     let larger = network.config.tensors(channels, start.latent_shape());
