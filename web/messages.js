@@ -16,7 +16,7 @@
 /**
  * What the address of the page can set. Null: let the page choose.
  * @typedef {object} Settings
- * @property {'webgpu' | 'cpu' | 'simd' | 'scalar' | null} backend
+ * @property {'webgpu' | 'cpu' | 'scalar' | null} backend
  * @property {string | null} split
  * @property {string | null} codec a codec's name, where a split has several
  * @property {string | null} rate a rate's name or its index

@@ -28,7 +28,7 @@ export interface LoadOptions {
   /** A rate's name or its index. Default: the codec's own. */
   rate?: string | number;
   /** Default: WebGPU where the browser has it, else the CPU. `scalar`: the CPU without SIMD. */
-  backend?: 'webgpu' | 'cpu' | 'simd' | 'scalar';
+  backend?: 'webgpu' | 'cpu' | 'scalar';
   onProgress?: (progress: Progress) => void;
 }
 

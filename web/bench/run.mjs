@@ -51,7 +51,7 @@ await new Promise((listening) => server.listen(0, '127.0.0.1', () => listening(n
 const address = server.address();
 const url = typeof address === 'object' && address ? `http://127.0.0.1:${address.port}/` : '';
 
-for (const need of ['pkg/relaxed/device.js', 'bench/node_modules/onnxruntime-web/package.json']) {
+for (const need of ['pkg/simd/device.js', 'bench/node_modules/onnxruntime-web/package.json']) {
   if (!existsSync(join(WEB, need))) throw new Error(`web/${need} is missing: run cargo xtask wasm, and npm ci in web/bench`);
 }
 
@@ -108,14 +108,14 @@ async function measure(split, codec, files) {
   await page.goto(url);
   const times = await page.evaluate(async ({ split, codec, files, rounds, warmUp }) => {
     const bytes = async (/** @type {string} */ path) => new Uint8Array(await (await fetch(path)).arrayBuffer());
-    const [ortPath, devicePath] = ['/bench/node_modules/onnxruntime-web/dist/ort.wasm.min.mjs', '/pkg/relaxed/device.js'];
+    const [ortPath, devicePath] = ['/bench/node_modules/onnxruntime-web/dist/ort.wasm.min.mjs', '/pkg/simd/device.js'];
     const ort = await import(ortPath);
     ort.env.wasm.numThreads = 1;
     ort.env.wasm.wasmPaths = '/bench/node_modules/onnxruntime-web/dist/';
     const session = await ort.InferenceSession.create(await bytes(`/${split}.onnx`), { executionProviders: ['wasm'], graphOptimizationLevel: 'all' });
 
     const module = await import(devicePath);
-    await module.default({ module_or_path: '/pkg/relaxed/device_bg.wasm' });
+    await module.default({ module_or_path: '/pkg/simd/device_bg.wasm' });
     const device = await module.Device.create('cpu');
     /** @type {Record<string, Uint8Array>} */
     const weights = {};

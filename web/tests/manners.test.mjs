@@ -88,7 +88,7 @@ test('the second visit works without the server, up to the socket', async (conte
   await page.waitForFunction(() => /\d/.test(document.getElementById('fact-cold')?.textContent ?? ''));
   await page.waitForSelector('.notice[data-name="link"]');
   assert.deepEqual((await notices(page)).map((text) => text.split('.')[0]), ['The server is gone']);
-  assert.equal(await page.textContent('#backend-badge'), 'CPU (relaxed SIMD)');
+  assert.equal(await page.textContent('#backend-badge'), 'CPU (SIMD)');
   assert.match((await page.textContent('#credit')) ?? '', /Zebra/, 'the sample was kept, too');
   // And it goes on by itself when the server is there.
   await here.start();

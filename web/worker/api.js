@@ -36,7 +36,7 @@ export class Device extends EventTarget {
   /** @type {{ name: string, reason: string, fallback: boolean }} */ backend = { name: '', reason: '', fallback: false };
   /** What frames that name no way are sent as. @type {{ codec: CodecEntry, rate: number } | null} */ chosen = null;
   /** @type {URL} */ #server;
-  /** @type {'webgpu' | 'cpu' | 'simd' | 'scalar' | null} */ #wanted;
+  /** @type {'webgpu' | 'cpu' | 'scalar' | null} */ #wanted;
   /** @type {RustDevice | null} */ #rust = null;
   #turn = 0;
   #lostAt = Number.NEGATIVE_INFINITY;
@@ -65,7 +65,7 @@ export class Device extends EventTarget {
   /**
    * A device without a network.
    * @param {URL} server @param {Manifest} manifest
-   * @param {'webgpu' | 'cpu' | 'simd' | 'scalar' | null} wanted
+   * @param {'webgpu' | 'cpu' | 'scalar' | null} wanted
    * @param {OnProgress} progress
    */
   static async create(server, manifest, wanted, progress) {
@@ -74,7 +74,7 @@ export class Device extends EventTarget {
     return device;
   }
 
-  /** @param {URL} server @param {Manifest} manifest @param {'webgpu' | 'cpu' | 'simd' | 'scalar' | null} wanted */
+  /** @param {URL} server @param {Manifest} manifest @param {'webgpu' | 'cpu' | 'scalar' | null} wanted */
   constructor(server, manifest, wanted) {
     super();
     this.#server = server;

@@ -1,10 +1,10 @@
-// Which of the builds of the device runs in this browser, and why.
+// Which of the three builds of the device runs in this browser, and why.
 
 /** @typedef {import('../messages.js').Settings} Settings */
 
 /**
  * @typedef {object} Choice
- * @property {'webgpu' | 'relaxed' | 'simd' | 'scalar'} build the folder in `pkg/`
+ * @property {'webgpu' | 'simd' | 'scalar'} build the folder in `pkg/`
  * @property {'webgpu' | 'cpu'} backend what the device is created with
  * @property {string} reason shown to the visitor
  * @property {boolean} fallback whether something faster, or what was asked for, could not be had
@@ -16,12 +16,6 @@ const SIMD_PROBE = Uint8Array.of(
   253, 98, 11,
 );
 
-// The same with one of relaxed SIMD (i8x16.relaxed_swizzle).
-const RELAXED_PROBE = Uint8Array.of(
-  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 15, 1, 13, 0, 65, 1, 253, 15,
-  65, 2, 253, 15, 253, 128, 2, 11,
-);
-
 /**
  * The choices in order of preference: when the first cannot be created, the next is tried and the
  * visitor is told.
@@ -29,19 +23,15 @@ const RELAXED_PROBE = Uint8Array.of(
  * @returns {Promise<Choice[]>}
  */
 export async function chooseBuilds(wanted) {
-  const relaxed = WebAssembly.validate(RELAXED_PROBE);
   const simd = WebAssembly.validate(SIMD_PROBE);
   /** @param {string} why @param {boolean} fallback @returns {Choice} */
   const cpu = (why, fallback) =>
     simd
-      ? { build: relaxed ? 'relaxed' : 'simd', backend: 'cpu', reason: why, fallback }
+      ? { build: 'simd', backend: 'cpu', reason: why, fallback }
       : { build: 'scalar', backend: 'cpu', reason: `${why} WebAssembly has no SIMD here, so the slower build runs.`, fallback: true };
 
   if (wanted === 'scalar') {
     return [{ build: 'scalar', backend: 'cpu', reason: 'The build without SIMD was asked for in the address.', fallback: false }];
-  }
-  if (wanted === 'simd') {
-    return [{ build: 'simd', backend: 'cpu', reason: 'The build without relaxed SIMD was asked for in the address.', fallback: false }];
   }
   if (wanted === 'cpu') return [cpu('The CPU was asked for in the address.', false)];
 

@@ -144,7 +144,7 @@ fn clippy() -> Result<Tally> {
 fn clippy_wasm() -> Result<Tally> {
     tools::rust_target(wasm::TARGET)?;
     // One package is enough: what differs between them is a few lines, and compiles with each.
-    let package = Package::Relaxed;
+    let package = Package::Simd;
     Ok(Tally::check(process::run(
         process::cargo()
             .args([

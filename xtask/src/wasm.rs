@@ -20,23 +20,20 @@ pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 pub(crate) enum Package {
     /// WebGPU.
     Webgpu,
-    /// The CPU with relaxed SIMD: fused multiply-adds.
-    #[value(alias = "cpu")]
-    Relaxed,
     /// The CPU with SIMD.
+    #[value(alias = "cpu")]
     Simd,
     /// The CPU of browsers without SIMD.
     Scalar,
 }
 
 impl Package {
-    pub(crate) const ALL: [Self; 4] = [Self::Webgpu, Self::Relaxed, Self::Simd, Self::Scalar];
+    pub(crate) const ALL: [Self; 3] = [Self::Webgpu, Self::Simd, Self::Scalar];
 
     /// The package's folder below `web/pkg`.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Webgpu => "webgpu",
-            Self::Relaxed => "relaxed",
             Self::Simd => "simd",
             Self::Scalar => "scalar",
         }
@@ -47,9 +44,7 @@ impl Package {
         match self {
             Self::Webgpu => "webgpu",
             Self::Simd => "simd",
-            // What burn's own SIMD is built on (macerator 0.5) does not compile with relaxed SIMD. Little
-            // is left for it: the convolutions are ours, and the compiler knows of the instructions.
-            Self::Relaxed | Self::Scalar => "cpu",
+            Self::Scalar => "cpu",
         }
     }
 
@@ -57,7 +52,7 @@ impl Package {
     pub(crate) const fn profile(self) -> &'static str {
         match self {
             Self::Webgpu => "wasm",
-            Self::Relaxed | Self::Simd | Self::Scalar => "wasm-cpu",
+            Self::Simd | Self::Scalar => "wasm-cpu",
         }
     }
 
@@ -66,7 +61,6 @@ impl Package {
         match self {
             // Every browser that has WebGPU has SIMD.
             Self::Webgpu | Self::Simd => "-C target-feature=+simd128",
-            Self::Relaxed => "-C target-feature=+simd128,+relaxed-simd",
             Self::Scalar => "",
         }
     }
