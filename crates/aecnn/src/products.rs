@@ -9,16 +9,6 @@ use burn::nn::PaddingConfig2d;
 use burn::nn::conv::Conv2d;
 use burn::tensor::{Device, Tensor, s};
 
-/// Whether convolutions on `device` are better done as products: everywhere but on the processor.
-pub(crate) fn serve(device: &Device) -> bool {
-    #[cfg(feature = "cpu")]
-    if *device == Device::flex() {
-        return false;
-    }
-    let _ = device;
-    true
-}
-
 /// The order of an image's dimensions.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Layout {
@@ -29,13 +19,14 @@ pub(crate) enum Layout {
 }
 
 impl Layout {
-    /// The order that suits the device.
+    /// The order that suits the device: channels last, and with them products, everywhere but on the processor.
     pub(crate) fn of(device: &Device) -> Self {
-        if serve(device) {
-            Self::Last
-        } else {
-            Self::First
+        #[cfg(feature = "cpu")]
+        if *device == Device::flex() {
+            return Self::First;
         }
+        let _ = device;
+        Self::Last
     }
 
     /// An image with channels first in this order.

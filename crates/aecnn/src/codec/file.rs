@@ -365,7 +365,7 @@ impl CodecFile {
                 tables,
             ));
         }
-        tensors.retain(|(name, ..)| self.is_whole() || !for_server(name));
+        tensors.retain(|(name, ..)| self.has(name));
         let metadata = Metadata {
             version: VERSION,
             half_of: self.half_of.clone(),
@@ -424,6 +424,11 @@ impl CodecFile {
         self.half_of.is_none()
     }
 
+    /// Whether the tensor of this name belongs to what this is.
+    fn has(&self, name: &str) -> bool {
+        self.is_whole() || !for_server(name)
+    }
+
     /// The SHA-256 of the whole file, where this is a device's half of it.
     #[must_use]
     pub fn half_of(&self) -> Option<&str> {
@@ -480,7 +485,7 @@ impl CodecFile {
             .config
             .tensors(feature.channels, self.latent_shape())
             .into_iter()
-            .filter(|(name, _)| self.is_whole() || !for_server(name))
+            .filter(|(name, _)| self.has(name))
         {
             let got = network.tensors.get(&name).map_or(0, Vec::len);
             if got != shape.iter().product::<usize>() {
