@@ -17,6 +17,7 @@
  * What the address of the page can set. Null: let the page choose.
  * @typedef {object} Settings
  * @property {'webgpu' | 'cpu' | 'scalar' | null} backend
+ * @property {number | null} threads on the CPU; null: as many as suit the machine
  * @property {string | null} split
  * @property {string | null} codec a codec's name, where a split has several
  * @property {string | null} rate a rate's name or its index
@@ -83,6 +84,7 @@
  * @property {string} name as the device names itself
  * @property {string} reason
  * @property {boolean} fallback whether something faster, or what was asked for, could not be had
+ * @property {number} threads that share the front
  */
 
 /**

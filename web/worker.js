@@ -75,7 +75,7 @@ async function start(settings, token) {
   const manifest = await untilReachable(() => fetchManifest(HERE));
   tell({ type: 'models', manifest });
   const progress = (/** @type {string} */ label, /** @type {number | null} */ share, /** @type {string} */ detail) => onProgress({ label, share, detail });
-  device = await untilReachable(() => Device.create(HERE, manifest, settings.backend, progress));
+  device = await untilReachable(() => Device.create(HERE, manifest, settings.backend, settings.threads, progress));
   tell({ type: 'backend', ...device.backend });
   listen(device);
   const codec = pickCodec(manifest, settings);

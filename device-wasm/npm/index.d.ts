@@ -29,6 +29,8 @@ export interface LoadOptions {
   rate?: string | number;
   /** Default: WebGPU where the browser has it, else the CPU. `scalar`: the CPU without SIMD. */
   backend?: 'webgpu' | 'cpu' | 'scalar';
+  /** Threads that share the front on the CPU, the device's own among them. They share no memory: the page need not be isolated. Default: as many as the machine has, up to 4. */
+  threads?: number;
   onProgress?: (progress: Progress) => void;
 }
 
@@ -92,8 +94,8 @@ export class Device extends EventTarget {
   static load(options?: LoadOptions): Promise<Device>;
 
   readonly manifest: Manifest;
-  /** What it runs on, why, and whether something faster, or what was asked for, could not be had. */
-  readonly backend: { name: string; reason: string; fallback: boolean };
+  /** What it runs on, why, whether something faster, or what was asked for, could not be had, and how many threads share the front. */
+  readonly backend: { name: string; reason: string; fallback: boolean; threads: number };
   /** What frames that name no way are sent as. */
   readonly chosen: { codec: CodecEntry; rate: number } | null;
   /** Whether frames can go the way `device`. */

@@ -9,6 +9,7 @@ use wire::{Frame, FrameHeader, PictureFrame, PictureHeader};
 use crate::clock::Stopwatch;
 use crate::error::DeviceError;
 use crate::model::LoadedModel;
+use crate::strips::{self, Helpers};
 
 /// A picture's pixels.
 #[derive(Debug, Clone, Copy)]
@@ -72,7 +73,7 @@ pub struct EncodedFrame {
     pub timings: StepTimings,
 }
 
-/// Takes a picture all the way to the message.
+/// Takes a picture all the way to the message. With `helpers` the front is shared with them.
 ///
 /// # Errors
 ///
@@ -81,25 +82,34 @@ pub async fn encode_picture(
     model: &LoadedModel,
     picture: Picture<'_>,
     settings: FrameSettings,
+    helpers: Option<&dyn Helpers>,
 ) -> Result<EncodedFrame, DeviceError> {
     let rate = model.rate(settings.rate)?;
     let mut timings = StepTimings::default();
     let mut watch = Stopwatch::start();
 
     let seen = see(picture, &model.preprocessing)?;
-    let input = network_input(&seen, &model.preprocessing, &model.device);
-    timings.preprocess = watch.lap();
-
-    let feature = front(model, input);
+    let feature = match helpers.filter(|helpers| helpers.count(model.split()) > 0) {
+        Some(helpers) => {
+            timings.preprocess = watch.lap();
+            strips::front(model, &seen, helpers).await?
+        }
+        None => {
+            let input = network_input(&seen, &model.preprocessing, &model.device);
+            timings.preprocess = watch.lap();
+            front(model, input)
+        }
+    };
     if settings.profiling {
         wait_for(feature.clone()).await?;
     }
     timings.front = watch.lap();
 
-    let latent = encode(model, feature).await?;
+    let channels = (settings.channels).map_or(rate.channels(), |n| n.clamp(1, rate.channels()));
+    let latent = encode(model, feature, channels).await?;
     timings.encode = watch.lap();
 
-    let symbols = quantise(model, &latent, rate, settings.channels);
+    let symbols = codec::quantise(&latent, rate, model.codec.positions());
     timings.quantise = watch.lap();
 
     let payload = entropy_code(model, &symbols, rate)?;
@@ -159,23 +169,13 @@ fn front(model: &LoadedModel, input: Tensor<4>) -> Tensor<4> {
     model.front.forward(input)
 }
 
-/// Feature to latent, on the backend, and back to the CPU.
-async fn encode(model: &LoadedModel, feature: Tensor<4>) -> Result<Vec<f32>, DeviceError> {
-    read_back(model.encoder.forward(feature)).await
-}
-
-/// Latent to symbols: the rate's channels, or the first `channels` of them.
-fn quantise(
+/// Feature to the latent's first `channels`, on the backend, and back to the CPU.
+async fn encode(
     model: &LoadedModel,
-    latent: &[f32],
-    rate: &codec::Rate,
-    channels: Option<usize>,
-) -> Vec<Symbol> {
-    let positions = model.codec.positions();
-    let channels = channels.map_or(rate.channels(), |n| n.clamp(1, rate.channels()));
-    let mut symbols = codec::quantise(latent, rate, positions);
-    symbols.truncate(channels * positions);
-    symbols
+    feature: Tensor<4>,
+    channels: usize,
+) -> Result<Vec<f32>, DeviceError> {
+    read_back(model.encoder.first(feature, channels)).await
 }
 
 /// Symbols to the payload.

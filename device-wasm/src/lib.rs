@@ -19,6 +19,7 @@ pub mod models;
 pub mod offload;
 pub mod session;
 pub mod steps;
+pub mod strips;
 pub mod way;
 pub mod whole;
 

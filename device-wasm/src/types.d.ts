@@ -4,6 +4,14 @@ export type Backend = "webgpu" | "cpu";
 /** Anything a frame can be read from. Bitmaps and video frames given to `submit` are closed by the device. */
 export type FrameSource = ImageBitmap | VideoFrame | OffscreenCanvas | HTMLCanvasElement | HTMLVideoElement | HTMLImageElement | ImageData;
 
+/** Workers that compute rows of the feature beside the device. */
+export interface Helpers {
+  /** How many of them have the front of `split`. */
+  count(split: string): number;
+  /** Rows `first` to `end` (without it) of the feature of `split`, `[channels, rows, width]`, of the 224x224 pixels (red, green, blue) that the network sees. Each call is another worker's. */
+  ask(split: string, seen: Uint8Array, first: number, end: number): Promise<Float32Array>;
+}
+
 /** How a frame comes to its label. */
 export type Way =
   /** The front runs here, its feature is sent. `rate` is an index into the codec's rates; `channels` null: all that the rate has. */

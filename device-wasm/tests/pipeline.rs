@@ -6,6 +6,8 @@
     reason = "a test may stop at what it did not expect"
 )]
 
+use std::cell::RefCell;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::rc::Rc;
@@ -20,6 +22,7 @@ use device_wasm::encode::{EncodedFrame, FrameSettings, Picture, encode_picture};
 use device_wasm::error::DeviceError;
 use device_wasm::model::{LoadedModel, ModelFiles};
 use device_wasm::models::Models;
+use device_wasm::strips::{Helper, Helpers, Rows};
 use device_wasm::way::{Format, Way};
 use feature_codec::{Counts, Tables};
 use wire::{Frame, Limits};
@@ -120,7 +123,7 @@ fn encode(
     picture: Picture<'_>,
     settings: FrameSettings,
 ) -> Result<EncodedFrame, DeviceError> {
-    at_once(encode_picture(model, picture, settings))
+    at_once(encode_picture(model, picture, settings, None))
 }
 
 fn at_once<T>(future: impl Future<Output = T>) -> T {
@@ -180,6 +183,92 @@ fn the_message_decodes_to_the_symbols() {
     );
     let timings = encoded.timings;
     assert!(timings.front > 0.0 && timings.total >= timings.front + timings.encode);
+}
+
+/// Helpers on this thread, of which some fail.
+struct Hands {
+    helper: Helper,
+    /// What each that is asked does, in turn.
+    deeds: RefCell<Vec<Deed>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Deed {
+    Help,
+    Fail,
+    /// Gives fewer values than were asked for.
+    Skimp,
+}
+
+impl Hands {
+    fn new(deeds: &[Deed]) -> Self {
+        let (bytes, manifest) = manifest();
+        let mut helper = Helper::default();
+        let parts = parts(&manifest, &["stem"]);
+        (helper.load(&bytes, Split::Stem, &parts, &Device::flex())).unwrap();
+        let deeds = RefCell::new(deeds.to_vec());
+        Self { helper, deeds }
+    }
+}
+
+impl Helpers for Hands {
+    fn count(&self, split: Split) -> usize {
+        if split == Split::Stem {
+            self.deeds.borrow().len()
+        } else {
+            0
+        }
+    }
+
+    fn ask(&self, split: Split, seen: &[u8], rows: Range<usize>) -> Rows<'_> {
+        let seen = seen.to_vec();
+        let deed = self.deeds.borrow_mut().pop();
+        Box::pin(async move {
+            let device = Device::flex();
+            match deed {
+                Some(Deed::Help) => self.helper.rows(split, &seen, rows, &device).await,
+                Some(Deed::Skimp) => Ok(vec![0.0; 7]),
+                _ => Err(DeviceError::Readback("no".to_owned())),
+            }
+        })
+    }
+}
+
+#[test]
+fn helpers_change_nothing_but_the_time() {
+    let model = load();
+    let rgba = pixels();
+    let alone = encode(&model, picture(&rgba), SETTINGS).unwrap();
+    for deeds in [
+        &[][..],
+        &[Deed::Help],
+        &[Deed::Help; 3],
+        &[Deed::Help, Deed::Fail, Deed::Skimp],
+        &[Deed::Help; 80],
+    ] {
+        let hands = Hands::new(deeds);
+        let helped = encode_picture(&model, picture(&rgba), SETTINGS, Some(&hands));
+        let helped = at_once(helped).unwrap();
+        assert_eq!(helped.symbols, alone.symbols, "{deeds:?}");
+        assert_eq!(helped.message, alone.message);
+    }
+}
+
+#[test]
+fn a_helper_refuses_what_it_cannot_do() {
+    let hands = Hands::new(&[]);
+    let device = Device::flex();
+    let ask = |split, bytes, rows| {
+        let seen = vec![0; bytes];
+        let rows = hands.helper.rows(split, &seen, rows, &device);
+        at_once(rows).unwrap_err()
+    };
+    let seen = 224 * 224 * 3;
+    assert_eq!(ask(Split::Stage1, seen, 0..3).name(), "WayNotLoaded");
+    for (bytes, rows) in [(seen - 1, 0..3), (seen, 3..3), (seen, 0..57)] {
+        let error = ask(Split::Stem, bytes, rows);
+        assert_eq!(error.name(), "InvalidArgument", "{error}");
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
-// Encoding in the browser on one CPU core: the device against onnxruntime-web (WebAssembly with
-// SIMD, one thread) on the same layers, picture by picture in turn, in the same tab.
+// Encoding in the browser on the CPU: the device against onnxruntime-web (WebAssembly with SIMD) on the same layers,
+// picture by picture in turn, in the same tab; each by one thread, and by as many as the machine has, up to four.
 //
 //   cargo xtask bench --suite device
 //
@@ -15,6 +15,7 @@ import { cpus } from 'node:os';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { launch } from '../tests/support/browser.mjs';
+import { pickCodec } from '../worker/model.js';
 import { asOnnx } from './onnx.mjs';
 import { show, summary } from './summary.mjs';
 
@@ -23,6 +24,7 @@ const MODEL = process.env.MODEL ?? join(WEB, '../models/resnet50-imagenet');
 const ROUNDS = Number(process.env.ROUNDS ?? 40);
 const PASSES = Number(process.env.PASSES ?? 3);
 const WARM_UP = 8;
+const THREADS = [...new Set([1, Math.min(4, cpus().length)])];
 /** @type {Record<string, string>} */
 const TYPES = { '.js': 'text/javascript', '.mjs': 'text/javascript', '.wasm': 'application/wasm', '.json': 'application/json', '.jpg': 'image/jpeg' };
 
@@ -59,41 +61,42 @@ const manifest = JSON.parse(await readFile(join(MODEL, 'manifest.json'), 'utf8')
 const version = JSON.parse(await readFile(join(WEB, 'bench/node_modules/onnxruntime-web/package.json'), 'utf8')).version;
 const browser = await launch();
 const machine = { cpu: cpus()[0].model, cores: cpus().length, chromium: browser.version(), onnxruntimeWeb: version };
-console.log(`${machine.cpu}; Chromium ${machine.chromium}, onnxruntime-web ${version}, one thread each; medians of ${ROUNDS} pictures (fastest in brackets)\n`);
-console.log('| split | pass | onnxruntime, front ms | device, front ms | ratio | device, pixels to bytes ms | ratio |');
-console.log('|---|---|---|---|---|---|---|');
+console.log(`${machine.cpu}; Chromium ${machine.chromium}, onnxruntime-web ${version}; medians of ${ROUNDS} pictures (fastest in brackets)\n`);
+console.log('| split | threads | pass | onnxruntime, front ms | device, front ms | ratio | device, encoder ms | device, pixels to bytes ms | ratio |');
+console.log('|---|---|---|---|---|---|---|---|---|');
 /** @type {object[]} */
 const rows = [];
 const SPLITS = /** @type {const} */ (['stem', 'stage1', 'stage2']);
 for (const [stages, split] of SPLITS.entries()) {
-  const codec = manifest.codecs.find((/** @type {any} */ entry) => entry.split === split);
-  if (!codec) throw new Error(`the model has no codec for ${split}`);
+  const codec = pickCodec(manifest, { codec: null, split });
   made.set(`/${split}.onnx`, await asOnnx(MODEL, { to: stages }));
   const files = manifest.parts.filter((/** @type {any} */ part) => SPLITS.slice(0, stages + 1).includes(part.name));
-  /** @type {Figures[]} */
-  const passes = [];
-  for (let pass = 1; pass <= PASSES; pass += 1) {
-    const times = await measure(split, codec, files);
-    const figures = { ort: summary(times.map((time) => time.ort)), front: summary(times.map((time) => time.front)), whole: summary(times.map((time) => time.whole)) };
-    passes.push(figures);
-    print(split, String(pass), figures);
+  for (const threads of THREADS) {
+    /** @type {Figures[]} */
+    const passes = [];
+    for (let pass = 1; pass <= PASSES; pass += 1) {
+      const times = await measure(split, codec, files, threads);
+      const figures = { ort: summary(times.map((time) => time.ort)), front: summary(times.map((time) => time.front)), encoder: summary(times.map((time) => time.encoder)), whole: summary(times.map((time) => time.whole)) };
+      passes.push(figures);
+      print(split, threads, String(pass), figures);
+    }
+    const best = (/** @type {keyof Figures} */ key) => passes.map((pass) => pass[key]).reduce((a, b) => (b.median < a.median ? b : a));
+    const figures = { ort: best('ort'), front: best('front'), encoder: best('encoder'), whole: best('whole') };
+    print(split, threads, 'best', figures);
+    rows.push({ split, threads, codec: codec.name, rate: codec.rates[codec.default_rate].name, ...figures, passes });
   }
-  const best = (/** @type {keyof Figures} */ key) => passes.map((pass) => pass[key]).reduce((a, b) => (b.median < a.median ? b : a));
-  const figures = { ort: best('ort'), front: best('front'), whole: best('whole') };
-  print(split, 'best', figures);
-  rows.push({ split, codec: codec.name, ...figures, passes });
 }
 if (process.env.JSON) await writeFile(process.env.JSON, `${JSON.stringify({ machine, rounds: ROUNDS, rows }, null, 2)}\n`);
 await browser.close();
 server.close();
 
 /** @typedef {import('./summary.mjs').Summary} Summary */
-/** @typedef {{ ort: Summary, front: Summary, whole: Summary }} Figures */
+/** @typedef {{ ort: Summary, front: Summary, encoder: Summary, whole: Summary }} Figures */
 
-/** @param {string} split @param {string} pass @param {Figures} figures */
-function print(split, pass, { ort, front, whole }) {
+/** @param {string} split @param {number} threads @param {string} pass @param {Figures} figures */
+function print(split, threads, pass, { ort, front, encoder, whole }) {
   const ratio = (/** @type {Summary} */ ours) => (ours.median / ort.median).toFixed(2);
-  console.log(`| ${[split, pass, show(ort), show(front), ratio(front), show(whole), ratio(whole)].join(' | ')} |`);
+  console.log(`| ${[split, threads, pass, show(ort), show(front), ratio(front), show(encoder), show(whole), ratio(whole)].join(' | ')} |`);
 }
 
 /**
@@ -101,16 +104,17 @@ function print(split, pass, { ort, front, whole }) {
  * @param {'stem' | 'stage1' | 'stage2'} split
  * @param {any} codec the manifest's entry
  * @param {any[]} files the manifest's entries of the front's parts
+ * @param {number} threads
  */
-async function measure(split, codec, files) {
+async function measure(split, codec, files, threads) {
   const page = await browser.newPage();
   page.on('pageerror', (error) => { throw error; });
   await page.goto(url);
-  const times = await page.evaluate(async ({ split, codec, files, rounds, warmUp }) => {
+  const times = await page.evaluate(async ({ split, codec, files, threads, rounds, warmUp }) => {
     const bytes = async (/** @type {string} */ path) => new Uint8Array(await (await fetch(path)).arrayBuffer());
     const [ortPath, devicePath] = ['/bench/node_modules/onnxruntime-web/dist/ort.wasm.min.mjs', '/pkg/simd/device.js'];
     const ort = await import(ortPath);
-    ort.env.wasm.numThreads = 1;
+    ort.env.wasm.numThreads = threads;
     ort.env.wasm.wasmPaths = '/bench/node_modules/onnxruntime-web/dist/';
     const session = await ort.InferenceSession.create(await bytes(`/${split}.onnx`), { executionProviders: ['wasm'], graphOptimizationLevel: 'all' });
 
@@ -120,7 +124,16 @@ async function measure(split, codec, files) {
     /** @type {Record<string, Uint8Array>} */
     const weights = {};
     for (const part of files) weights[part.name] = await bytes(`/model/${part.file}`);
-    await device.load(await (await fetch('/model/manifest.json')).text(), split, weights, await bytes(`/model/${codec.file}`), codec.default_rate);
+    const manifest = await (await fetch('/model/manifest.json')).text();
+    await device.load(manifest, split, weights, await bytes(`/model/${codec.file}`), codec.default_rate);
+    if (threads > 1) {
+      const helpersPath = '/worker/helpers.js';
+      const { Helpers } = await import(helpersPath);
+      const helpers = new Helpers('simd', 0, threads - 1);
+      await helpers.load(manifest, split, weights);
+      if (helpers.count(split) !== threads - 1) throw new Error('the helpers did not start');
+      device.setHelpers(helpers);
+    }
 
     const image = await createImageBitmap(await (await fetch('/samples/zebra.jpg')).blob());
     const context = new OffscreenCanvas(image.width, image.height).getContext('2d');
@@ -129,7 +142,7 @@ async function measure(split, codec, files) {
     const { data } = context.getImageData(0, 0, image.width, image.height);
     const input = Float32Array.from({ length: 3 * 224 * 224 }, (_, index) => ((index * 7919) % 256) - 116);
 
-    /** @type {{ ort: number, front: number, whole: number }[]} */
+    /** @type {{ ort: number, front: number, encoder: number, whole: number }[]} */
     const measured = [];
     const runOrt = async () => {
       const began = performance.now();
@@ -141,7 +154,7 @@ async function measure(split, codec, files) {
     const runDevice = async () => {
       const began = performance.now();
       const encoded = await device.encode(data, image.width, image.height, 0);
-      return { front: encoded.timings.front, whole: performance.now() - began };
+      return { front: encoded.timings.front, encoder: encoded.timings.encode, whole: performance.now() - began };
     };
     for (let round = -warmUp; round < rounds; round += 1) {
       // Neither always finds the other's data in the cache.
@@ -151,7 +164,7 @@ async function measure(split, codec, files) {
       if (round >= 0) measured.push(/** @type {any} */ ({ ...first, ...second }));
     }
     return measured;
-  }, { split, codec, files, rounds: ROUNDS, warmUp: WARM_UP });
+  }, { split, codec, files, threads, rounds: ROUNDS, warmUp: WARM_UP });
   await page.close();
   return times;
 }

@@ -49,6 +49,7 @@ export function readSettings(location) {
   return {
     settings: {
       backend: read('backend', (text) => BACKENDS.find((name) => name === text), null, `known; it can be ${BACKENDS.join(', ')}`),
+      threads: read('threads', (text) => wholeIn(text, 1, 16), null, 'a number of threads; it can be 1 to 16'),
       split: query.get('split'), codec: query.get('codec'), rate: query.get('rate'), server,
     },
     page: {
@@ -68,6 +69,12 @@ export function readSettings(location) {
 function numberIn(text, least, most) {
   const value = Number(text);
   return text !== '' && value >= least && value <= most ? value : undefined;
+}
+
+/** @param {string} text @param {number} least @param {number} most */
+function wholeIn(text, least, most) {
+  const value = numberIn(text, least, most);
+  return Number.isInteger(value) ? value : undefined;
 }
 
 /** @param {string} text @returns {WayKey[] | undefined} */

@@ -51,7 +51,7 @@ test('the address brings back what the link to this page was made of', () => {
   const back = readSettings(at(address));
   assert.equal(back.complaint, null);
   assert.deepEqual(back.page, page);
-  assert.deepEqual(back.settings, { backend: 'cpu', split: 'stage2', codec: 'a', rate: '1100B', server: 'http://localhost:8080' });
+  assert.deepEqual(back.settings, { backend: 'cpu', threads: null, split: 'stage2', codec: 'a', rate: '1100B', server: 'http://localhost:8080' });
 
   const usual = readSettings(at('http://localhost:8080/'));
   const short = permalink(at('http://localhost:8080/?quality=40&goal=latency:0.8'), { split: 'stem', codec: 'a', rate: '1', ambiguous: false }, usual.page);
@@ -59,7 +59,7 @@ test('the address brings back what the link to this page was made of', () => {
 });
 
 test('settings that cannot be used are named', () => {
-  for (const [query, said] of [['link=fast', /\?link=fast is not a link/], ['compare=jpeg,png', /not a list of ways/], ['quality=0', /5 to 95/], ['goal=speed', /latency:0\.8/], ['backend=tpu', /webgpu, cpu, scalar/], ['server=:', /not an address/]]) {
+  for (const [query, said] of [['link=fast', /\?link=fast is not a link/], ['compare=jpeg,png', /not a list of ways/], ['quality=0', /5 to 95/], ['goal=speed', /latency:0\.8/], ['backend=tpu', /webgpu, cpu, scalar/], ['threads=0', /1 to 16/], ['threads=1.5', /1 to 16/], ['server=:', /not an address/]]) {
     assert.match(readSettings(at(`http://localhost/?${query}`)).complaint ?? '', /** @type {RegExp} */ (said));
   }
 });

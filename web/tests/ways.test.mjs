@@ -209,7 +209,9 @@ test('while everything runs on the device, pings tell how the link is', async ()
   const learns = async (link, right) => {
     await worker.send({ type: 'link-emulation', link });
     const before = await worker.count();
-    for (let turn = 0; turn < 60; turn += 1) {
+    // Pings go by the clock, so how many frames that takes is the device's matter.
+    const start = performance.now();
+    for (let turn = 0; performance.now() - start < 40_000; turn += 1) {
       await worker.answer(SURE[turn % SURE.length].file);
       const decisions = (await worker.since(before)).filter((message) => message.type === 'decision');
       const last = decisions.at(-1);
@@ -218,7 +220,7 @@ test('while everything runs on the device, pings tell how the link is', async ()
     const told = (await worker.since(before)).flatMap((message) => (message.type === 'decision' ? [message.link] : []));
     assert.fail(`${JSON.stringify(link)} was never seen: ${JSON.stringify(told)}`);
   };
-  await learns({ kbps: 250, rttMs: 40, jitterMs: 0, loss: 0 }, ({ kbps, rttMs }) => kbps < 500 && rttMs < 120);
+  await learns({ kbps: 250, rttMs: 40, jitterMs: 0, loss: 0 }, ({ kbps, rttMs }) => kbps > 100 && kbps < 500 && rttMs < 120);
   const before = await worker.count();
   await learns({ kbps: 250, rttMs: 600, jitterMs: 0, loss: 0 }, ({ rttMs }) => rttMs > 450);
   await learns({ kbps: 1_000, rttMs: 300, jitterMs: 0, loss: 0 }, ({ rttMs }) => rttMs > 200 && rttMs < 400);

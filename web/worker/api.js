@@ -3,6 +3,7 @@
 import { chooseBuilds } from './builds.js';
 import { createDevice } from './device.js';
 import { DownloadError } from './download.js';
+import { Helpers, threadsHere } from './helpers.js';
 import { codecByName, fetchFiles, fetchManifest, filesOfCodec, filesOfWhole, megabytes, pickCodec, pickRate } from './model.js';
 
 /** @typedef {import('../messages.js').Manifest} Manifest */
@@ -33,11 +34,13 @@ const LOST_MS = 300;
 /** A device. Its types, in words, are in `device-wasm/npm/index.d.ts`. */
 export class Device extends EventTarget {
   /** @type {Manifest} */ manifest;
-  /** @type {{ name: string, reason: string, fallback: boolean }} */ backend = { name: '', reason: '', fallback: false };
+  /** @type {{ name: string, reason: string, fallback: boolean, threads: number }} */ backend = { name: '', reason: '', fallback: false, threads: 1 };
   /** What frames that name no way are sent as. @type {{ codec: CodecEntry, rate: number } | null} */ chosen = null;
   /** @type {URL} */ #server;
   /** @type {'webgpu' | 'cpu' | 'scalar' | null} */ #wanted;
   /** @type {RustDevice | null} */ #rust = null;
+  /** The device's thread among them. */ #threads;
+  /** @type {Helpers | null} */ #helpers = null;
   #turn = 0;
   #lostAt = Number.NEGATIVE_INFINITY;
   /** @type {Promise<void> | null} */ #recovery = null;
@@ -56,7 +59,7 @@ export class Device extends EventTarget {
     const server = new URL(options.server ?? './', self.location.href);
     progress('Asking the server for its models', null, '');
     const manifest = await fetchManifest(server, options.model ?? null);
-    const device = await Device.create(server, manifest, options.backend ?? null, progress);
+    const device = await Device.create(server, manifest, options.backend ?? null, options.threads ?? null, progress);
     const codec = pickCodec(manifest, { codec: options.codec ?? null, split: options.split ?? null });
     await device.choose(codec.name, pickRate(codec, options.rate === undefined ? null : String(options.rate)), options);
     return device;
@@ -66,20 +69,22 @@ export class Device extends EventTarget {
    * A device without a network.
    * @param {URL} server @param {Manifest} manifest
    * @param {'webgpu' | 'cpu' | 'scalar' | null} wanted
+   * @param {number | null} threads on the CPU
    * @param {OnProgress} progress
    */
-  static async create(server, manifest, wanted, progress) {
-    const device = new Device(server, manifest, wanted);
+  static async create(server, manifest, wanted, threads, progress) {
+    const device = new Device(server, manifest, wanted, threads ?? threadsHere());
     await device.#start(await chooseBuilds(wanted), progress);
     return device;
   }
 
-  /** @param {URL} server @param {Manifest} manifest @param {'webgpu' | 'cpu' | 'scalar' | null} wanted */
-  constructor(server, manifest, wanted) {
+  /** @param {URL} server @param {Manifest} manifest @param {'webgpu' | 'cpu' | 'scalar' | null} wanted @param {number} threads */
+  constructor(server, manifest, wanted, threads) {
     super();
     this.#server = server;
     this.manifest = manifest;
     this.#wanted = wanted;
+    this.#threads = threads;
   }
 
   /** Whether frames can go the way `device`. */
@@ -191,6 +196,7 @@ export class Device extends EventTarget {
   dispose() {
     this.#disposed = true;
     this.disconnect();
+    this.#helpers?.dispose();
     this.#rust = null;
   }
 
@@ -207,7 +213,8 @@ export class Device extends EventTarget {
         this.#rust = await createDevice(choice, turn, progress, (reason) => {
           if (turn === this.#turn) this.#lost(reason);
         });
-        this.backend = { name: this.#rust.backend, reason: choice.reason, fallback: choice.fallback };
+        this.#help(choice, turn);
+        this.backend = { name: this.#rust.backend, reason: choice.reason, fallback: choice.fallback, threads: this.#helpers ? this.#threads : 1 };
         return;
       } catch (error) {
         const next = choices[index + 1];
@@ -216,6 +223,13 @@ export class Device extends EventTarget {
       }
     }
     throw new Error('No build of the device could be started.');
+  }
+
+  /** On the CPU, other workers share the front. @param {Choice} choice @param {number} turn */
+  #help({ backend, build }, turn) {
+    this.#helpers?.dispose();
+    this.#helpers = backend === 'cpu' && this.#threads > 1 ? new Helpers(build, turn, this.#threads - 1) : null;
+    this.#running().setHelpers(this.#helpers);
   }
 
   /** @param {CodecEntry} codec @param {number} rate @param {OnProgress} progress @returns {Promise<number | null>} */
@@ -234,7 +248,15 @@ export class Device extends EventTarget {
     rust.load(JSON.stringify(this.manifest), codec.split, parts, other, rate);
     this.#codecs.set(codec.name, codec);
     const ms = await rust.warmUp();
+    // The first label does not wait for them.
+    this.#helpers?.load(JSON.stringify(this.manifest), codec.split, await this.#front(codec));
     return withFront ? ms : null;
+  }
+
+  /** The weights of a codec's front, which are there. @param {CodecEntry} codec */
+  async #front(codec) {
+    const { parts } = await fetchFiles(this.#server, this.manifest, filesOfCodec(this.manifest, codec, true), () => {});
+    return parts;
   }
 
   #connectNow() {

@@ -10,6 +10,7 @@ import { megabytes } from './model.js';
 /** @typedef {import('../../device-wasm/src/types.d.ts').Encoded} Encoded */
 /** @typedef {import('../../device-wasm/src/types.d.ts').FrameSource} FrameSource */
 /** @typedef {import('../../device-wasm/src/types.d.ts').Goal} Goal */
+/** @typedef {import('../../device-wasm/src/types.d.ts').Helpers} Helpers */
 /** @typedef {import('../../device-wasm/src/types.d.ts').Link} Link */
 /** @typedef {import('../../device-wasm/src/types.d.ts').SubmitOptions} SubmitOptions */
 
@@ -27,6 +28,7 @@ import { megabytes } from './model.js';
  * @property {() => void} disconnect
  * @property {(source: FrameSource, captureTimeUs: number) => Promise<Encoded>} encodeFrame
  * @property {(source: FrameSource, captureTimeUs: number, options?: SubmitOptions) => void} submit
+ * @property {(helpers: Helpers | null) => void} setHelpers
  * @property {(link: Link | null) => void} setLink
  * @property {(goal: Goal | null) => void} setAutomatic
  */

@@ -1,5 +1,8 @@
 // Downloads with progress.
 
+/** The code of those who help the device. */
+export const HELPER = new URL('./helper-worker.js', import.meta.url);
+
 /**
  * A download that failed, with what to do about it.
  */
@@ -68,7 +71,7 @@ export function wireBytes() {
   return total;
 }
 
-/** The addresses of all that the worker has fetched, its own code included. */
+/** The addresses of all that the worker has fetched, its own code and that of its helpers included. */
 export function fetchedFiles() {
-  return performance.getEntriesByType('resource').map(({ name }) => name);
+  return [...performance.getEntriesByType('resource').map(({ name }) => name), HELPER.href];
 }

@@ -4,7 +4,7 @@
 
 use aecnn::codec::{
     CodecError, CodecFile, Decoder, Encoder, Method, Network, NetworkConfig, Rate, Transform,
-    dequantise, quantise,
+    dequantise, quantise, tensors,
 };
 use aecnn::{Split, Variant};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -134,6 +134,84 @@ fn the_device_half_encodes_alike_and_restores_nothing() {
     assert!(matches!(refused, CodecError::DeviceHalf), "{refused}");
 }
 
+/// Weights without a pattern, small enough that nothing explodes.
+fn noisy_network() -> Network {
+    let mut network = network(0.0);
+    for (seed, values) in network.tensors.values_mut().enumerate() {
+        for (i, value) in values.iter_mut().enumerate() {
+            let noise = (i as u32 ^ ((seed as u32) << 20)).wrapping_mul(2_654_435_761) as i32;
+            *value = 0.05 * noise as f32 / i32::MAX as f32;
+        }
+    }
+    network
+}
+
+fn assert_close(ours: &[f32], theirs: &[f32], within: f32) {
+    assert_eq!(ours.len(), theirs.len());
+    for (ours, theirs) in ours.iter().zip(theirs) {
+        assert!((ours - theirs).abs() <= within, "{ours} {theirs}");
+    }
+}
+
+#[test]
+fn kernels_and_tensors_agree() {
+    let device = Device::flex();
+    let rates = || vec![rate("only", 0.5, VALUES)];
+    for network in [Network::default(), noisy_network()] {
+        let codec = with_network(rates(), network).unwrap();
+        let encoder = Encoder::new(&codec, &device).unwrap();
+        let plain = tensors::Encoder::new(&codec, &device).unwrap();
+        let latent = values(plain.forward(feature(&device)));
+        assert_close(&values(encoder.forward(feature(&device))), &latent, 1e-4);
+        for channels in [1, 64, 70, VALUES, 2 * VALUES] {
+            let some = encoder.first(feature(&device), channels);
+            let channels = channels.min(VALUES);
+            assert_eq!(some.dims(), [2, channels, 28, 28]);
+            let length = channels * 28 * 28;
+            let wanted: Vec<f32> = (latent.chunks(VALUES * 28 * 28))
+                .flat_map(|picture| &picture[..length])
+                .copied()
+                .collect();
+            assert_close(&values(some), &wanted, 1e-4);
+        }
+
+        let decoder = Decoder::new(&codec, &device).unwrap();
+        let plain = tensors::Decoder::new(&codec, &device).unwrap();
+        let of = |values: Vec<f32>, shape: [usize; 4]| {
+            Tensor::<4>::from_data(TensorData::new(values, shape), &device)
+        };
+        let steps = vec![0.5, 2.0];
+        let feature = values(plain.forward(
+            of(latent.clone(), [2, VALUES, 28, 28]),
+            &of(steps.clone(), [2, 1, 1, 1]),
+        ));
+        assert_close(&values(decoder.restore(latent, steps)), &feature, 1e-3);
+        assert_eq!(decoder.restore(vec![], vec![]).dims()[0], 0);
+    }
+}
+
+#[test]
+fn what_is_not_a_number_stays_that() {
+    let device = Device::flex();
+    let codec = identity(vec![rate("only", 0.5, VALUES)]).unwrap();
+    let mut broken = values(feature(&device));
+    broken[0] = f32::NAN;
+    broken[1] = f32::INFINITY;
+    let broken = TensorData::new(broken, [2, CHANNELS, 56, 56]);
+    let encoder = Encoder::new(&codec, &device).unwrap();
+    let latent = values(encoder.forward(Tensor::from_data(broken, &device)));
+    assert!(latent[0].is_nan());
+    // The second picture has none.
+    assert!(
+        latent[latent.len() / 2..]
+            .iter()
+            .all(|value| value.is_finite())
+    );
+    let decoder = Decoder::new(&codec, &device).unwrap();
+    let feature = decoder.restore(vec![f32::INFINITY; VALUES * 28 * 28], vec![0.5]);
+    assert_eq!(feature.dims(), [1, CHANNELS, 56, 56]);
+}
+
 #[test]
 fn untrained_networks_change_nothing() {
     let device = Device::flex();
@@ -146,7 +224,7 @@ fn untrained_networks_change_nothing() {
     assert_eq!(encode(&codec), encode(&plain));
     let decode = |codec: &CodecFile| {
         let decoder = Decoder::new(codec, &device).unwrap();
-        values(decoder.restore(encode(codec), vec![0.5; 2], &device))
+        values(decoder.restore(encode(codec), vec![0.5; 2]))
     };
     assert_eq!(decode(&codec), decode(&plain));
 }
@@ -172,7 +250,7 @@ fn attention_scales_the_latent_and_refinement_depends_on_the_step() {
 
     let codec = with_network(vec![rate("only", 0.5, VALUES)], network(0.01)).unwrap();
     let decoder = Decoder::new(&codec, &device).unwrap();
-    let restored = |step| values(decoder.restore(latent(&plain), vec![step; 2], &device));
+    let restored = |step| values(decoder.restore(latent(&plain), vec![step; 2]));
     assert_ne!(restored(0.5), restored(1.0));
 }
 
@@ -281,7 +359,7 @@ fn a_feature_comes_back_within_half_a_step() {
             dequantise(&decoded, rate, positions, VALUES)
         })
         .collect();
-    let feature = decoder.restore(restored, vec![step; 2], &device);
+    let feature = decoder.restore(restored, vec![step; 2]);
     assert_eq!(feature.dims(), shape);
     for (ours, theirs) in values(feature).iter().zip(&wanted) {
         assert!(

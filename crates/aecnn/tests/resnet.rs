@@ -9,7 +9,7 @@ use aecnn::preprocess::{INPUT, Preprocessing, normalise};
 use aecnn::resnet::{ResNet50, TailGradient, part_names, trainable};
 use aecnn::weights::Weights;
 use aecnn::{Split, Variant};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData, s};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -81,6 +81,44 @@ fn relative(ours: &[f32], theirs: &[f32]) -> f32 {
         .zip(theirs)
         .fold(0f32, |max, (a, b)| max.max((a - b).abs()))
         / scale
+}
+
+/// Rows are computed from fewer rows than the whole, so that sums may come in another order.
+#[test]
+fn rows_of_a_feature_are_those_of_the_whole() {
+    let device = Device::flex();
+    let picture = input(&golden(), &device).slice(s![0..1]);
+    for variant in [Variant::V1, Variant::V1_5] {
+        let network = load(&model_folder(), variant, &device);
+        for split in [Split::Stem, Split::Stage1, Split::Stage2, Split::Stage3] {
+            let front = network.front(split);
+            let whole = front.forward(picture.clone());
+            let [_, channels, height, width] = whole.dims();
+            let half = height / 2;
+            for rows in [
+                0..half,
+                half..height,
+                1..4,
+                3..4,
+                height - 1..height,
+                0..height,
+                2..2,
+            ] {
+                let some = front.rows(picture.clone(), rows.clone());
+                assert_eq!(some.dims(), [1, channels, rows.len(), width]);
+                let wanted = whole.clone().slice(s![.., .., rows.clone()]);
+                let values = |of: Tensor<4>| of.into_data().try_to_vec::<f32>().unwrap();
+                let (some, wanted) = (values(some), values(wanted));
+                let scale = wanted.iter().fold(1f32, |max, v| max.max(v.abs()));
+                let worst = (some.iter().zip(&wanted))
+                    .fold(0f32, |max, (ours, theirs)| max.max((ours - theirs).abs()));
+                assert!(
+                    worst < 1e-4 * scale,
+                    "{variant:?} {split} {rows:?}: {worst} of {scale}"
+                );
+            }
+        }
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What lies between two layers.
 
+use std::ops::Range;
+
 use crate::parallel::for_each_part;
 
 /// Pixels that are transposed together, so that what is read and what is written stay in the
@@ -125,6 +127,46 @@ impl Activation {
         self
     }
 
+    /// Times `factors`, those of one picture, in each picture; neither may have a border.
+    ///
+    /// # Panics
+    ///
+    /// When one has, or the shapes differ.
+    #[must_use]
+    pub fn times(mut self, factors: &Self) -> Self {
+        assert_eq!((self.pad, factors.pad), (0, 0), "border");
+        assert_eq!(self.shape()[1..], factors.shape()[1..], "shape");
+        assert_eq!(factors.pictures, 1, "pictures");
+        let length = self.picture_length();
+        for picture in self.values.chunks_exact_mut(length.max(1)) {
+            for (value, factor) in picture.iter_mut().zip(&factors.values) {
+                *value *= factor;
+            }
+        }
+        self
+    }
+
+    /// And `more`, times a factor for each picture; neither may have a border.
+    ///
+    /// # Panics
+    ///
+    /// When one has, the shapes differ, or there are not as many factors as pictures.
+    #[must_use]
+    pub fn plus(mut self, more: &Self, factors: &[f32]) -> Self {
+        assert_eq!((self.pad, more.pad), (0, 0), "border");
+        assert_eq!(self.shape(), more.shape(), "shape");
+        assert_eq!(factors.len(), self.pictures, "factors");
+        let length = self.picture_length().max(1);
+        let pictures = self.values.chunks_exact_mut(length);
+        let more = more.values.chunks_exact(length);
+        for ((picture, more), factor) in pictures.zip(more).zip(factors) {
+            for (value, more) in picture.iter_mut().zip(more) {
+                *value += factor * more;
+            }
+        }
+        self
+    }
+
     /// Its pixels at every `step`-th row and column of `[height, width]`, zeros between them, within a
     /// border of `pad` pixels.
     ///
@@ -199,6 +241,36 @@ impl Activation {
             });
         }
         planes
+    }
+
+    /// These rows of each picture, within a border of `pad` pixels.
+    ///
+    /// # Panics
+    ///
+    /// When there are no such rows.
+    #[must_use]
+    pub fn rows(self, rows: Range<usize>, pad: usize) -> Self {
+        assert!(
+            rows.start <= rows.end && rows.end <= self.height,
+            "rows {rows:?} of {}",
+            self.height
+        );
+        if rows.len() == self.height && pad == self.pad {
+            return self;
+        }
+        let shape = [self.pictures, self.channels, rows.len(), self.width];
+        let mut some = Self::zeros(shape, pad);
+        let length = self.width * self.channels;
+        for picture in 0..self.pictures {
+            for y in 0..rows.len() {
+                let (from, to) = (
+                    self.offset(picture, rows.start + y, 0),
+                    some.offset(picture, y, 0),
+                );
+                some.values[to..][..length].copy_from_slice(&self.values[from..][..length]);
+            }
+        }
+        some
     }
 
     /// `[pictures, channels, height, width]`, without the border.
@@ -280,6 +352,34 @@ mod tests {
             uniform.to_planes(),
             [1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 4.0, 4.0]
         );
+    }
+
+    #[test]
+    fn rows_may_be_taken_and_have_another_border() {
+        let planes: Vec<f32> = (0..2 * 2 * 12).map(|i| i as f32).collect();
+        for pads in [[0, 0], [1, 0], [0, 2], [2, 2]] {
+            let all = Activation::from_planes(&planes, [2, 2, 4, 3], pads[0]);
+            let some = all.clone().rows(1..3, pads[1]);
+            assert_eq!(some.shape(), [2, 2, 2, 3]);
+            let wanted: Vec<f32> = planes.chunks(12).flat_map(|p| &p[3..9]).copied().collect();
+            assert_eq!(some.to_planes(), wanted);
+            let sum = some.values.iter().sum::<f32>();
+            assert_eq!(sum, wanted.iter().sum::<f32>(), "the border is not zero");
+            assert_eq!(all.clone().rows(0..4, pads[1]).to_planes(), planes);
+            assert_eq!(all.rows(2..2, 0).shape(), [2, 2, 0, 3]);
+        }
+    }
+
+    #[test]
+    fn factors_are_of_a_picture_or_for_each() {
+        let values = [1.0, 2.0, 3.0, 4.0];
+        let two = || Activation::from_planes(&values, [2, 2, 1, 1], 0);
+        let one = Activation::from_planes(&[10.0, 0.5], [1, 2, 1, 1], 0);
+        assert_eq!(two().times(&one).to_planes(), [10.0, 1.0, 30.0, 2.0]);
+        let sum = two().plus(&two(), &[1.0, -1.0]);
+        assert_eq!(sum.to_planes(), [2.0, 4.0, 0.0, 0.0]);
+        let none = Activation::from_planes(&[], [0, 2, 1, 1], 0);
+        assert!(none.clone().plus(&none, &[]).to_planes().is_empty());
     }
 
     #[test]

@@ -11,6 +11,7 @@
 
 mod activation;
 mod arch;
+mod blocks;
 mod conv;
 mod kernel;
 mod parallel;

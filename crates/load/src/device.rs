@@ -147,7 +147,7 @@ impl NativeDevice {
             capture_time_us,
             profiling: false,
         };
-        let encoded = encode_picture(&self.model, picture, settings).await?;
+        let encoded = encode_picture(&self.model, picture, settings, None).await?;
         Ok(encoded.message)
     }
 }

@@ -30,16 +30,14 @@ pub(crate) struct Codec<'a> {
     file: &'a CodecFile,
     encoder: Encoder,
     decoder: Decoder,
-    device: &'a Device,
 }
 
 impl<'a> Codec<'a> {
-    pub(crate) fn new(file: &'a CodecFile, device: &'a Device) -> Result<Self> {
+    pub(crate) fn new(file: &'a CodecFile, device: &Device) -> Result<Self> {
         Ok(Self {
             file,
             encoder: Encoder::new(file, device)?,
             decoder: Decoder::new(file, device)?,
-            device,
         })
     }
 
@@ -67,11 +65,8 @@ impl<'a> Codec<'a> {
             let symbols = rate.tables.decode(&payload, geometry)?;
             restored.extend(dequantise(&symbols, rate, positions, channels));
         }
-        let answers = rows(tail.forward(self.decoder.restore(
-            restored,
-            vec![rate.step; bytes.len()],
-            self.device,
-        )))?;
+        let steps = vec![rate.step; bytes.len()];
+        let answers = rows(tail.forward(self.decoder.restore(restored, steps)))?;
         Ok(bytes
             .into_iter()
             .zip(answers)

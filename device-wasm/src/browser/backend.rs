@@ -64,8 +64,9 @@ async fn webgpu(_on_lost: Option<Function>) -> Result<Backend, DeviceError> {
     Err(not_in_this_package("webgpu"))
 }
 
+/// Opens `cpu`.
 #[cfg(feature = "cpu")]
-fn cpu() -> Result<Backend, DeviceError> {
+pub(super) fn cpu() -> Result<Backend, DeviceError> {
     let label = if cfg!(target_feature = "simd128") {
         "cpu (simd)"
     } else {
@@ -77,8 +78,9 @@ fn cpu() -> Result<Backend, DeviceError> {
     })
 }
 
+/// Opens `cpu`.
 #[cfg(not(feature = "cpu"))]
-fn cpu() -> Result<Backend, DeviceError> {
+pub(super) fn cpu() -> Result<Backend, DeviceError> {
     Err(not_in_this_package("cpu"))
 }
 

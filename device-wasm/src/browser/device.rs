@@ -13,6 +13,7 @@ use super::canvas::{Canvas, close};
 use super::compress::{Compressor, compress};
 use super::connection::{Connection, Latent, Ready, Waiting};
 use super::convert::{from_js, get, named_bytes, set, to_js};
+use super::helper::JsHelpers;
 use crate::clock::{Stopwatch, now_ms};
 use crate::encode::{
     EncodedFrame, FrameSettings, Picture, StepTimings, encode_picture, picture_message, see,
@@ -22,6 +23,7 @@ use crate::link::LinkSettings;
 use crate::model::{LoadedModel, ModelFiles};
 use crate::models::Models;
 use crate::offload::Goal;
+use crate::strips::Helpers;
 use crate::way::{Format, Way};
 use crate::whole::{Between, Classified};
 
@@ -72,6 +74,7 @@ pub(super) struct Core {
     sequence: Cell<u32>,
     canvas: RefCell<Canvas>,
     compressor: RefCell<Compressor>,
+    helpers: RefCell<Option<Rc<JsHelpers>>>,
 }
 
 impl Core {
@@ -176,10 +179,24 @@ impl Core {
         let mut watch = Stopwatch::start();
         let pixels = self.canvas.borrow_mut().read(source)?;
         let capture = watch.lap();
-        let mut frame = encode_picture(model, pixels.picture(), settings).await?;
+        let mut frame = self
+            .encode_picture(model, pixels.picture(), settings)
+            .await?;
         frame.timings.capture = capture;
         frame.timings.total += capture;
         Ok(frame)
+    }
+
+    /// Encodes a picture, with the helpers' help.
+    async fn encode_picture(
+        &self,
+        model: &LoadedModel,
+        picture: Picture<'_>,
+        settings: FrameSettings,
+    ) -> Result<EncodedFrame, DeviceError> {
+        let helpers = self.helpers.borrow().clone();
+        let helpers = helpers.as_deref().map(|helpers| helpers as &dyn Helpers);
+        encode_picture(model, picture, settings, helpers).await
     }
 
     fn settings(
@@ -234,6 +251,7 @@ impl Device {
             sequence: Cell::new(0),
             canvas: RefCell::default(),
             compressor: RefCell::default(),
+            helpers: RefCell::default(),
         });
         Ok(Self {
             connection: Connection::new(Rc::clone(&core)),
@@ -334,7 +352,7 @@ impl Device {
             let sequence = self.core.sequence.get();
             let settings = self.core.settings(0, rate, None, 0);
             self.core.sequence.set(sequence);
-            encode_picture(&model, picture, settings).await?;
+            self.core.encode_picture(&model, picture, settings).await?;
         }
         Ok(now_ms() - start)
     }
@@ -353,6 +371,12 @@ impl Device {
     pub fn has_split(&self, split: &str) -> Result<bool, JsValue> {
         let split = split.parse().map_err(DeviceError::from)?;
         Ok(self.core.models.borrow().has_front(split))
+    }
+
+    /// Shares the front with these helpers from now on; `null` ends it. What they do not deliver is computed here.
+    #[wasm_bindgen(js_name = setHelpers)]
+    pub fn set_helpers(&self, helpers: Option<JsHelpers>) {
+        self.core.helpers.replace(helpers.map(Rc::new));
     }
 
     /// Emulates a link for what is sent and received from now on; `null` ends it. Throws `InvalidArgument`.
@@ -408,7 +432,9 @@ impl Device {
             height,
         };
         let (model, settings) = self.frame_settings(capture_time_us)?;
-        Ok(encoded(&encode_picture(&model, picture, settings).await?))
+        Ok(encoded(
+            &self.core.encode_picture(&model, picture, settings).await?,
+        ))
     }
 
     /// Encodes a frame of any kind without sending. The source stays open.

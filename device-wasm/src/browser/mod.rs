@@ -7,6 +7,7 @@ mod compress;
 mod connection;
 mod convert;
 mod device;
+mod helper;
 mod shaper;
 mod socket;
 mod timer;

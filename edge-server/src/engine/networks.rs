@@ -186,7 +186,7 @@ impl Networks {
             values.extend(dequantise(symbols, rate, rows * columns, channels));
             steps.push(rate.step);
         }
-        Ok(restorer.decoder.restore(values, steps, &self.device))
+        Ok(restorer.decoder.restore(values, steps))
     }
 
     /// Pictures to the network's input `[n, 3, 224, 224]`, or features of one split to `[n,

@@ -29,7 +29,7 @@ self.addEventListener('message', async (/** @type {MessageEvent<ToWorker>} */ { 
     case 'start': {
       manifest = (await (await fetch('v1/models')).json()).models[0];
       tell({ type: 'models', manifest });
-      tell({ type: 'backend', name: 'cpu (simd)', reason: 'A stand-in: nothing is computed.', fallback: true });
+      tell({ type: 'backend', name: 'cpu (simd)', reason: 'A stand-in: nothing is computed.', fallback: true, threads: 1 });
       const codec = manifest.codecs.find(({ split }) => split === (data.settings.split ?? 'stage2')) ?? manifest.codecs[0];
       await ready(codec.name, codec.default_rate);
       tell({ type: 'link', state: { state: 'ready', session: 1, server: 'edge-server 0.1.0 (stand-in)' } });

@@ -1,25 +1,27 @@
-//! The device's half of a codec's network.
+//! The device's half of a codec.
 
-use burn::module::{Module, Param};
-use burn::tensor::module::conv2d;
-use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 
-use super::attention::Attention;
-use super::{CodecError, CodecFile};
-use crate::products::{Layout, convolve};
-use crate::weights::param;
+#[cfg(feature = "cpu")]
+use super::kernels;
+use super::{CodecError, CodecFile, tensors};
+#[cfg(feature = "cpu")]
+use crate::resnet::kernels::serve;
 
-/// Feature to latent: a convolution whose kernel and stride are the codec's block; in trained
-/// codecs also gates from the channel attention and gains by position.
-#[derive(Module, Debug)]
+/// Feature to latent, by the means that fit the device.
+#[derive(Debug)]
 pub struct Encoder {
-    weight: Param<Tensor<4>>,
-    bias: Param<Tensor<1>>,
-    /// Logarithms.
-    gain: Option<Param<Tensor<3>>>,
-    attention: Option<Attention>,
-    block: usize,
+    form: Form,
+    channels: usize,
+}
+
+#[derive(Debug)]
+enum Form {
+    /// By burn's operations, on any device.
+    Tensors(Box<tensors::Encoder>),
+    /// By kernels for the processor.
+    #[cfg(feature = "cpu")]
+    Kernels(kernels::Encoder),
 }
 
 impl Encoder {
@@ -29,55 +31,32 @@ impl Encoder {
     ///
     /// When a tensor of the codec's networks is missing.
     pub fn new(codec: &CodecFile, device: &Device) -> Result<Self, CodecError> {
-        let transform = codec.transform();
-        let latent @ [k, _, _] = codec.latent_shape();
-        let (channels, block) = (transform.feature.channels, transform.block);
-        let shape = [k, channels, block, block];
-        let weight = TensorData::new(transform.analysis.clone(), shape);
-        let bias = TensorData::new(transform.analysis_bias.clone(), [k]);
-        let network = &transform.network;
-        Ok(Self {
-            weight: param(Tensor::from_data(weight, device)),
-            bias: param(Tensor::from_data(bias, device)),
-            gain: (network.config.gain)
-                .then(|| network.param("analysis.gain", latent, device))
-                .transpose()?,
-            attention: (network.config.attention > 0)
-                .then(|| Attention::load(network, channels, k, device))
-                .transpose()?,
-            block,
-        })
+        let [channels, _, _] = codec.latent_shape();
+        #[cfg(feature = "cpu")]
+        if serve(device) {
+            let form = Form::Kernels(kernels::Encoder::new(codec)?);
+            return Ok(Self { form, channels });
+        }
+        let form = Form::Tensors(Box::new(tensors::Encoder::new(codec, device)?));
+        Ok(Self { form, channels })
     }
 
-    /// The feature `[n, channels, height, width]` to the latent `[n, k, height / block,
-    /// width / block]`, channels in the order of their importance, not yet quantised.
+    /// The feature `[n, channels, height, width]` to the latent `[n, k, height / block, width / block]`, not
+    /// yet quantised.
     #[must_use]
     pub fn forward(&self, feature: Tensor<4>) -> Tensor<4> {
-        let gates = self
-            .attention
-            .as_ref()
-            .map(|attention| attention.forward(feature.clone()));
-        let latent = self.analysis(feature);
-        let latent = match gates {
-            Some(gates) => latent * gates,
-            None => latent,
-        };
-        match &self.gain {
-            Some(gain) => latent * gain.val().exp().unsqueeze(),
-            None => latent,
-        }
+        self.first(feature, self.channels)
     }
 
-    fn analysis(&self, feature: Tensor<4>) -> Tensor<4> {
-        let (weight, bias) = (self.weight.val(), Some(self.bias.val()));
-        match Layout::of(&feature.device()) {
-            Layout::First => {
-                let options = ConvOptions::new([self.block; 2], [0, 0], [1, 1], 1);
-                conv2d(feature, weight, bias, options)
-            }
-            last @ Layout::Last => {
-                last.leave(convolve(last.enter(feature), weight, bias, self.block, 0))
-            }
+    /// As [`Self::forward`], but the first `channels` only, or all if there are fewer: what a rate does not send
+    /// need not be computed.
+    #[must_use]
+    pub fn first(&self, feature: Tensor<4>, channels: usize) -> Tensor<4> {
+        let channels = channels.min(self.channels);
+        match &self.form {
+            Form::Tensors(encoder) => encoder.first(feature, channels),
+            #[cfg(feature = "cpu")]
+            Form::Kernels(encoder) => encoder.first(feature, channels),
         }
     }
 }

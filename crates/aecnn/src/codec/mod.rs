@@ -6,18 +6,17 @@
 //! feature <- Decoder <- symbols <------------ Tables::decode <- payload
 //! ```
 
-mod attention;
 mod decoder;
 mod encoder;
 mod file;
+#[cfg(feature = "cpu")]
+mod kernels;
 mod network;
 mod quantise;
-mod refine;
+pub mod tensors;
 
-pub use attention::Attention;
 pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use file::{CodecError, CodecFile, MAX_RATES, METADATA_KEY, Method, Rate, Transform, VERSION};
 pub use network::{Network, NetworkConfig};
 pub use quantise::{dequantise, quantise};
-pub use refine::Refine;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, s};
 
 #[cfg(feature = "cpu")]
 use super::kernels;
@@ -61,6 +61,15 @@ impl Body {
             Self::Tensors(layers) => layers.forward(input),
             #[cfg(feature = "cpu")]
             Self::Kernels(layers) => layers.forward(input),
+        }
+    }
+
+    /// As [`Self::forward`] for one picture, but only these rows.
+    pub(super) fn rows(&self, input: Tensor<4>, rows: Range<usize>) -> Tensor<4> {
+        match self {
+            Self::Tensors(layers) => layers.forward(input).slice(s![.., .., rows]),
+            #[cfg(feature = "cpu")]
+            Self::Kernels(layers) => layers.rows(input, rows),
         }
     }
 

@@ -1,5 +1,8 @@
 //! The layers by kernels for the processor.
 
+mod strip;
+
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -20,8 +23,16 @@ const WIDE: usize = 512;
 
 /// Whether networks on `device` run by these kernels: not on other devices, and not where
 /// gradients are wanted, which only burn's operations give.
-pub(super) fn serve(device: &Device) -> bool {
+pub(crate) fn serve(device: &Device) -> bool {
     *device == Device::flex() && !device.is_autodiff()
+}
+
+/// The values of an image, whatever their precision.
+pub(crate) fn planes(data: &TensorData) -> Cow<'_, [f32]> {
+    match data.as_slice::<f32>() {
+        Ok(planes) => Cow::Borrowed(planes),
+        Err(_) => data.iter().collect(),
+    }
 }
 
 /// The stem's convolution.
@@ -76,15 +87,7 @@ impl Layers {
     fn run(&self, input: Tensor<4>) -> Activation {
         let [pictures, channels, height, width] = input.dims();
         let data = input.into_data();
-        let converted: Vec<f32>;
-        let planes = match data.as_slice::<f32>() {
-            Ok(planes) => planes,
-            Err(_) => {
-                // Another precision.
-                converted = data.iter().collect();
-                &converted
-            }
-        };
+        let planes = planes(&data);
         let blocks: Vec<&Bottleneck> = self.stages.iter().flat_map(|stage| stage.iter()).collect();
         let (narrow, wide) = blocks.split_at(blocks.partition_point(|block| block.width < WIDE));
         let length = channels * height * width;

@@ -9,11 +9,13 @@ mod body;
 #[cfg(feature = "cpu")]
 mod gradient;
 #[cfg(feature = "cpu")]
-mod kernels;
+pub(crate) mod kernels;
 mod layers;
 mod plan;
 mod tensors;
 pub mod trainable;
+
+use std::ops::Range;
 
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
@@ -74,6 +76,17 @@ impl Front {
     #[must_use]
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         self.body.forward(input)
+    }
+
+    /// Rows `rows` of the feature of one picture `[1, 3, 224, 224]`. On the processor it takes about as much less time
+    /// as there are fewer of them; what they share with others beside them is computed again.
+    ///
+    /// # Panics
+    ///
+    /// When there are several pictures, or no such rows.
+    #[must_use]
+    pub fn rows(&self, input: Tensor<4>, rows: Range<usize>) -> Tensor<4> {
+        self.body.rows(input, rows)
     }
 }
 

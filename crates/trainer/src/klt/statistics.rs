@@ -331,9 +331,7 @@ impl Around {
             })
             .collect();
         let n = feature.dims()[0];
-        let decoded = self
-            .decoder
-            .restore(restored, vec![rate.step; n], &self.device);
+        let decoded = self.decoder.restore(restored, vec![rate.step; n]);
         let uniform =
             Tensor::<4>::random([n, 1, 1, 1], Distribution::Uniform(0.0, 1.0), &self.device);
         let share = uniform.sqrt().neg() + 1.0;

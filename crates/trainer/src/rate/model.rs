@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use aecnn::codec::{CodecFile, Decoder, Encoder, Network, NetworkConfig, Transform};
+use aecnn::codec::tensors::{Decoder, Encoder};
+use aecnn::codec::{CodecFile, Network, NetworkConfig, Transform};
 use anyhow::{Result, ensure};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};

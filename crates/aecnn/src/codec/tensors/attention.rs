@@ -5,8 +5,7 @@ use burn::nn::Linear;
 use burn::tensor::activation::{relu, sigmoid};
 use burn::tensor::{Device, Tensor};
 
-use super::CodecError;
-use super::network::Network;
+use crate::codec::{CodecError, Network};
 use crate::resnet::pool;
 
 /// The mean of each feature channel through two fully connected layers.

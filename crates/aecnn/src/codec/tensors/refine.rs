@@ -6,15 +6,14 @@ use burn::nn::conv::Conv2d;
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
-use super::CodecError;
-use super::network::Network;
+use crate::codec::{CodecError, Network};
 use crate::products::convolve_first;
 use crate::resnet::pool;
 
 /// Residual blocks on the dequantised latent. A block sees all channels at a position, their mean over
 /// the picture, its eight neighbours and the quantiser's step, and adds a share of the step.
 #[derive(Module, Debug)]
-pub struct Refine {
+pub(super) struct Refine {
     /// Brings the channels to comparable magnitudes.
     scale: Param<Tensor<1>>,
     blocks: Vec<Block>,
@@ -52,8 +51,7 @@ impl Refine {
 
     /// A dequantised latent `[n, k, rows, columns]` and the step of each picture `[n, 1, 1, 1]` to
     /// a better latent.
-    #[must_use]
-    pub fn forward(&self, latent: Tensor<4>, step: &Tensor<4>) -> Tensor<4> {
+    pub(super) fn forward(&self, latent: Tensor<4>, step: &Tensor<4>) -> Tensor<4> {
         let [_, k, _, _] = latent.dims();
         let scale = self.scale.val().reshape([1, k, 1, 1]);
         self.blocks.iter().fold(latent, |latent, block| {
