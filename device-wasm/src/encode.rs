@@ -89,16 +89,12 @@ pub async fn encode_picture(
     let mut watch = Stopwatch::start();
 
     let seen = see(picture, &model.preprocessing)?;
+    let input = network_input(&seen, &model.preprocessing, &model.device);
+    timings.preprocess = watch.lap();
+
     let feature = match helpers.filter(|helpers| helpers.count(model.split()) > 0) {
-        Some(helpers) => {
-            timings.preprocess = watch.lap();
-            strips::front(model, &seen, helpers).await?
-        }
-        None => {
-            let input = network_input(&seen, &model.preprocessing, &model.device);
-            timings.preprocess = watch.lap();
-            front(model, input)
-        }
+        Some(helpers) => strips::front(model, &seen, input, helpers).await?,
+        None => front(model, input),
     };
     if settings.profiling {
         wait_for(feature.clone()).await?;

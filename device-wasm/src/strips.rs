@@ -96,20 +96,21 @@ impl Helper {
     }
 }
 
-/// What the network sees to the feature, each of the helpers with its share of the rows. A share that does not come is
-/// computed here.
+/// What the network sees, and the same as its `input`, to the feature, each of the helpers with its share of the rows. A share that
+/// does not come is computed here.
 pub(crate) async fn front(
     model: &LoadedModel,
     seen: &[u8],
+    input: Tensor<4>,
     helpers: &dyn Helpers,
 ) -> Result<Tensor<4>, DeviceError> {
-    let (split, device) = (model.split(), &model.device);
+    let split = model.split();
     let shape = model.feature();
-    let shares = shares(shape.height, 1 + helpers.count(split));
-    let rows = |rows: &Range<usize>| {
-        let input = network_input(seen, &model.preprocessing, device);
-        model.front.rows(input, rows.clone())
+    let Some(extra) = Extra::of(split) else {
+        return Ok(model.front.forward(input));
     };
+    let shares = extra.shares(shape.height, 1 + helpers.count(split));
+    let rows = |rows: &Range<usize>| model.front.rows(input.clone(), rows.clone());
     let asked: Vec<Rows<'_>> = (shares.iter().skip(1))
         .map(|share| helpers.ask(split, seen, share.clone()))
         .collect();
@@ -129,41 +130,84 @@ pub(crate) async fn front(
         }
     }
     let data = TensorData::new(feature, [1, shape.channels, shape.height, shape.width]);
-    Ok(Tensor::from_data(data, device))
+    Ok(Tensor::from_data(data, &model.device))
 }
 
-/// `rows` in about equal shares, at most `parts` of them, in their order. The first and the last are the larger ones:
-/// the others depend on rows of two neighbours, which are computed again.
-fn shares(rows: usize, parts: usize) -> Vec<Range<usize>> {
-    let parts = parts.clamp(1, rows.max(1));
-    let (least, more) = (rows / parts, rows % parts);
-    let mut from = 0;
-    (0..parts)
-        .map(|part| {
-            // Those that have one row more are taken from both ends in turn.
-            let rank = (2 * part).min(2 * (parts - 1 - part) + 1);
-            let share = from..from + least + usize::from(rank < more);
-            from = share.end;
-            share
-        })
-        .collect()
+/// What a share takes beyond its own rows, in rows: measured, for it depends on sizes of tiles as well.
+#[derive(Debug, Clone, Copy)]
+struct Extra {
+    /// For what its last rows depend on below them.
+    below: f64,
+    /// For what its first rows depend on above them.
+    above: f64,
+    /// For the way to another thread and back.
+    way: f64,
+}
+
+impl Extra {
+    /// `None` where sharing takes longer than doing it alone.
+    fn of(split: Split) -> Option<Self> {
+        let (below, above, way) = match split {
+            Split::Stem => return None,
+            Split::Stage1 => (1.7, 3.2, 1.5),
+            Split::Stage2 | Split::Stage3 | Split::Stage4 => (1.1, 2.5, 0.4),
+        };
+        Some(Self { below, above, way })
+    }
+
+    /// `rows` in shares that take about the same time, in their order, the first of them without a way. At most
+    /// `parts`, and fewer where one would have nothing.
+    fn shares(self, rows: usize, parts: usize) -> Vec<Range<usize>> {
+        let last = parts.saturating_sub(1) as f64;
+        let extra = last * (self.below + self.above + self.way);
+        let time = (rows as f64 + extra) / (last + 1.0);
+        let mut ends: Vec<usize> = (0..parts.saturating_sub(1))
+            .map(|part| {
+                // What has gone by behind this share, less what was not rows of its own.
+                let before = part as f64;
+                let extra = before * (self.below + self.above + self.way) + self.below;
+                let end = ((before + 1.0) * time - extra).round();
+                end.clamp(0.0, rows as f64) as usize
+            })
+            .collect();
+        ends.push(rows);
+        let mut from = 0;
+        ends.into_iter()
+            .filter_map(|end| {
+                let share = from..end.max(from);
+                from = share.end;
+                (!share.is_empty()).then_some(share)
+            })
+            .collect()
+    }
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
     #[test]
-    fn shares_are_even_and_the_outer_ones_larger() {
-        assert_eq!(shares(14, 1), [0..14]);
-        assert_eq!(shares(14, 2), [0..7, 7..14]);
-        assert_eq!(shares(14, 4), [0..4, 4..7, 7..10, 10..14]);
-        assert_eq!(shares(7, 3), [0..3, 3..5, 5..7]);
-        for (rows, parts) in [(56, 5), (7, 7), (7, 9), (28, 3)] {
-            let shares = shares(rows, parts);
-            assert_eq!(shares.len(), parts.min(rows));
-            assert_eq!((shares[0].start, shares[shares.len() - 1].end), (0, rows));
-            assert!(shares.windows(2).all(|two| two[0].end == two[1].start));
+    fn shares_take_about_the_same_time() {
+        let stage2 = Extra::of(Split::Stage2).unwrap();
+        // The upper half depends on less beside it, and needs no way.
+        assert_eq!(stage2.shares(14, 2), [0..8, 8..14]);
+        assert_eq!(stage2.shares(14, 4), [0..5, 5..8, 8..10, 10..14]);
+        let stage1 = Extra::of(Split::Stage1).unwrap();
+        assert_eq!(stage1.shares(28, 2), [0..16, 16..28]);
+        assert!(Extra::of(Split::Stem).is_none());
+    }
+
+    #[test]
+    fn shares_are_all_rows_and_none_is_empty() {
+        for (rows, parts) in [(14, 3), (7, 7), (7, 16), (28, 3), (1, 4), (14, 80)] {
+            for split in [Split::Stage1, Split::Stage2] {
+                let shares = Extra::of(split).unwrap().shares(rows, parts);
+                assert!((1..=parts).contains(&shares.len()));
+                assert_eq!((shares[0].start, shares[shares.len() - 1].end), (0, rows));
+                assert!(shares.windows(2).all(|two| two[0].end == two[1].start));
+                assert!(shares.iter().all(|share| !share.is_empty()));
+            }
         }
     }
 }
