@@ -9,12 +9,7 @@ import { openWorker } from './support/worker.mjs';
 
 const { samples } = JSON.parse(await readFile(new URL('../samples/samples.json', import.meta.url), 'utf8'));
 const FRAMES = 3;
-/** What the worker's console says of helpers that failed. */
-const WITHOUT = /without helpers/;
-/** Tells the test of each share that a helper is asked for. */
-const TELL = `
-self.addEventListener('message', ({ data }) => { if (data.type === 'rows') fetch('/told?' + data.split + data.first); });
-`;
+const HELPER = /helper-worker/;
 
 /** @type {EdgeServer} */
 let server;
@@ -29,66 +24,60 @@ after(async () => {
   await server?.kill();
 });
 
-/**
- * The symbols of some frames, once helpers have had the time to start.
- * @param {number} threads @param {(page: import('playwright-core').Page, told: string[]) => Promise<unknown>} [prepare]
- */
-async function symbols(threads, prepare) {
-  /** @type {string[]} */
-  const told = [];
-  const worker = await openWorker(browser, server.url, { threads, split: 'stage1' }, {
-    allow: threads > 1 ? WITHOUT : undefined,
-    prepare: async (page) => {
-      await page.route('**/told?*', (route) => {
-        told.push(new URL(route.request().url()).search);
-        return route.fulfill({ body: '' });
-      });
-      await prepare?.(page, told);
-    },
-  });
-  const found = [];
-  const began = performance.now();
-  const waitsForHelp = threads > 1 && prepare === telling;
-  do {
-    found.length = 0;
-    for (const { file } of samples.slice(0, FRAMES)) found.push((await worker.answer(file, null, true)).latent?.symbols);
-  } while (waitsForHelp && told.length === 0 && performance.now() - began < 30_000);
+/** A worker at stage 1, whose helpers are at work. @param {number} threads */
+async function start(threads) {
+  const worker = await openWorker(browser, server.url, { threads, split: 'stage1' }, { allow: /without helpers/ });
   const backend = (await worker.since(0)).find((message) => message.type === 'backend');
-  await worker.close();
-  return { found, told, threads: backend?.type === 'backend' ? backend.threads : 0 };
+  assert.equal(backend?.type === 'backend' && backend.threads, threads);
+  const helpers = worker.page.workers().filter((other) => HELPER.test(other.url()));
+  assert.equal(helpers.length, threads - 1);
+  for (const helper of helpers) {
+    await helper.evaluate(() => {
+      const scope = /** @type {any} */ (globalThis);
+      scope.asked = 0;
+      scope.addEventListener('message', (/** @type {MessageEvent} */ { data }) => { if (data.type === 'rows') scope.asked += 1; });
+    });
+  }
+  const asked = () => Promise.all(helpers.map((helper) => helper.evaluate(() => /** @type {number} */ (/** @type {any} */ (globalThis).asked))));
+  const began = performance.now();
+  while ((await asked()).includes(0)) {
+    assert.ok(performance.now() - began < 30_000, 'the helpers are not asked');
+    await worker.answer(samples[0].file);
+  }
+  return { worker, helpers };
 }
 
-/** @param {import('playwright-core').Page} page */
-function telling(page) {
-  return page.route('**/worker/helper-worker.js', async (route) => {
-    const response = await route.fetch();
-    await route.fulfill({ response, body: TELL + (await response.text()) });
-  });
+/** The symbols of some frames. @param {Awaited<ReturnType<typeof openWorker>>} worker */
+async function symbols(worker) {
+  const found = [];
+  for (const { file } of samples.slice(0, FRAMES)) {
+    const latent = (await worker.answer(file, null, true)).latent?.symbols ?? [];
+    assert.ok(latent.some((symbol) => symbol !== 0));
+    found.push([...latent]);
+  }
+  return found;
 }
 
 test('with helpers the symbols are the same', async () => {
-  const alone = await symbols(1);
-  assert.equal(alone.threads, 1);
-  assert.ok(alone.found.every((latent) => latent && latent.some((symbol) => symbol !== 0)));
-  const helped = await symbols(3, telling);
-  assert.equal(helped.threads, 3);
-  assert.ok(helped.told.some((asked) => asked === '?stage110') && helped.told.some((asked) => asked === '?stage119'), JSON.stringify(helped.told));
-  for (const [index, latent] of helped.found.entries()) {
-    const one = alone.found[index] ?? [];
+  const [alone, helped] = [await start(1), await start(3)];
+  const wanted = await symbols(alone.worker);
+  for (const [index, latent] of (await symbols(helped.worker)).entries()) {
     // Sums come in another order: a value that lies between two symbols may go to the other.
-    const others = latent?.filter((symbol, at) => symbol !== one[at]) ?? [];
-    assert.equal(latent?.length, one.length);
-    assert.ok(others.length <= 2, `${others.length} of ${one.length} symbols`);
+    const others = latent.filter((symbol, at) => symbol !== wanted[index][at]);
+    assert.equal(latent.length, wanted[index].length);
+    assert.ok(others.length <= 2, `${others.length} of ${latent.length} symbols`);
   }
+  await alone.worker.close();
+  await helped.worker.close();
 });
 
-test('where helpers do not start or do not answer, the device does without', async () => {
-  const alone = await symbols(1);
-  const missing = await symbols(2, (page) => page.route('**/worker/helper-worker.js', (route) => route.fulfill({ status: 404, body: '' })));
-  assert.deepEqual(missing.found, alone.found);
-  const broken = await symbols(2, (page) => page.route('**/worker/helper-worker.js', async (route) => {
-    const response = await route.fetch();
-    await route.fulfill({ response, body: (await response.text()).replace('return started.rows(', 'throw new Error("out of order"); return started.rows(') });
-  }));
-  assert.deepEqual(broken.found, alone.found);
+test('where a helper ends without a word, the device does without', async () => {
+  const { worker, helpers } = await start(2);
+  await helpers[0].evaluate(() => globalThis.close()).catch(() => {});
+  const sample = samples[1];
+  assert.equal((await worker.answer(sample.file)).answer.top[0].class, sample.class);
+  const began = performance.now();
+  assert.equal((await worker.answer(sample.file)).answer.top[0].class, sample.class);
+  assert.ok(performance.now() - began < 4_000, 'it is not waited for again');
+  await worker.close();
 });

@@ -10,6 +10,9 @@ import { HELPER } from './download.js';
 /** With more, each computes mostly what its neighbours compute as well. */
 const MOST = 4;
 
+/** Who has not answered after this time will not: a worker can end without a word. */
+const LATE_MS = 5_000;
+
 /** How many threads suit this machine. */
 export function threadsHere() {
   return Math.min(MOST, navigator.hardwareConcurrency || 1);
@@ -38,9 +41,14 @@ class Helper {
 
   /** @param {string} split @param {Uint8Array} seen @param {number} first @param {number} end @returns {Promise<Float32Array>} */
   async rows(split, seen, first, end) {
-    const values = await this.#ask((id) => ({ type: 'rows', id, split, seen, first, end }), [seen.buffer]);
-    if (!values) throw new Error('a helper gave no values');
-    return values;
+    const late = setTimeout(() => this.end('it did not answer'), LATE_MS);
+    try {
+      const values = await this.#ask((id) => ({ type: 'rows', id, split, seen, first, end }), [seen.buffer]);
+      if (!values) throw new Error('a helper gave no values');
+      return values;
+    } finally {
+      clearTimeout(late);
+    }
   }
 
   /** @param {string} why */
