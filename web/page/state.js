@@ -21,11 +21,10 @@ function badge(id, text, state) {
 
 /** @param {BackendMessage} message */
 export function showBackend({ name, reason, fallback, threads }) {
-  const backend = name.replace(/^cpu/, 'CPU').replace('(simd)', '(SIMD)').replace(/^webgpu/, 'WebGPU');
-  const shown = threads > 1 ? `${backend}, ${threads} threads` : backend;
+  const shown = name.replace(/^cpu/, 'CPU').replace('(simd)', '(SIMD)').replace(/^webgpu/, 'WebGPU');
   badge('backend-badge', shown, fallback ? 'warn' : 'good');
   byId('backend-badge', HTMLElement).title = reason;
-  fact('engine-backend', `${shown}. ${reason}`);
+  fact('engine-backend', `${shown}${threads > 1 ? `, ${threads} threads` : ''}. ${reason}`);
 }
 
 /** @param {string} text */
