@@ -64,6 +64,15 @@ pub struct After<'a> {
     pub pad: usize,
 }
 
+impl After<'_> {
+    /// Negative values become zero, nothing else happens.
+    pub const RELU: Self = Self {
+        add: None,
+        relu: true,
+        pad: 0,
+    };
+}
+
 impl Conv {
     /// The convolution with `weights` `[out, in, kernel, kernel]` and `bias` `[out]`, for
     /// `channels` `[in, out]`.

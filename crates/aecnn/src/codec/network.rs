@@ -99,20 +99,24 @@ pub struct Network {
 }
 
 impl Network {
+    /// The values of a tensor.
+    pub(super) fn values(&self, name: &str, shape: &[usize]) -> Result<&[f32], CodecError> {
+        (self.tensors.get(name))
+            .map(Vec::as_slice)
+            .filter(|values| values.len() == shape.iter().product::<usize>())
+            .ok_or_else(|| {
+                CodecError::Inconsistent(format!("no tensor `{name}` of the shape {shape:?}"))
+            })
+    }
+
     pub(super) fn param<const D: usize>(
         &self,
         name: &str,
         shape: [usize; D],
         device: &Device,
     ) -> Result<Param<Tensor<D>>, CodecError> {
-        let values = self
-            .tensors
-            .get(name)
-            .filter(|values| values.len() == shape.iter().product::<usize>())
-            .ok_or_else(|| {
-                CodecError::Inconsistent(format!("no tensor `{name}` of the shape {shape:?}"))
-            })?;
-        let data = TensorData::new(values.clone(), shape);
+        let values = self.values(name, &shape)?;
+        let data = TensorData::new(values.to_vec(), shape);
         Ok(param(Tensor::from_data(data, device)))
     }
 

@@ -124,9 +124,8 @@ fn conv(block: &str, layer: Layer, weights: &Weights<'_>) -> Result<Conv, Weight
 
 fn stem(conv: &Conv, input: &Activation) -> Activation {
     let after = After {
-        relu: true,
         pad: 1,
-        add: None,
+        ..After::RELU
     };
     max_pool(&conv.forward(input, after))
 }
@@ -158,10 +157,7 @@ impl Bottleneck {
 
     /// What comes out of each of its ReLUs.
     pub(super) fn activations(&self, input: &Activation) -> Activations {
-        let relu = After {
-            relu: true,
-            ..After::default()
-        };
+        let relu = After::RELU;
         let block = &self.convolutions;
         let first = block.conv1.forward(input, After { pad: 1, ..relu });
         let second = block.conv2.forward(&first, relu);

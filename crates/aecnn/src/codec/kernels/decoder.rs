@@ -4,7 +4,7 @@ use burn::tensor::TensorData;
 use cpu_kernels::{Activation, After, Conv, within};
 
 use super::refine::Refine;
-use super::{convolution, tensor, whole_groups, widened};
+use super::{convolution, whole_groups, widened};
 use crate::FeatureShape;
 use crate::codec::{CodecError, CodecFile};
 
@@ -38,7 +38,7 @@ impl Decoder {
         }
         let network = &transform.network;
         let gain = || {
-            let gain = tensor(network, "synthesis.gain", k * rows * columns)?;
+            let gain = network.values("synthesis.gain", &latent_shape)?;
             let factors: Vec<f32> = gain.iter().map(|gain| (-gain).exp()).collect();
             let shape = [1, whole_groups(k), rows, columns];
             let factors = widened(&factors, k, rows * columns);
@@ -74,11 +74,7 @@ impl Decoder {
                 None => latent,
             };
             // What is sent is the output of a ReLU, so nothing below zero can be right.
-            let relu = After {
-                relu: true,
-                ..After::default()
-            };
-            self.synthesis.forward(&latent, relu)
+            self.synthesis.forward(&latent, After::RELU)
         });
         let FeatureShape {
             channels,

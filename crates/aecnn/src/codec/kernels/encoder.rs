@@ -3,7 +3,7 @@
 use burn::tensor::{Tensor, TensorData};
 use cpu_kernels::{Activation, After, Conv, within};
 
-use super::{GROUP, convolution, multiply, tensor};
+use super::{GROUP, convolution, multiply};
 use crate::codec::{CodecError, CodecFile, Network};
 use crate::resnet::kernels::planes;
 
@@ -27,7 +27,7 @@ impl Encoder {
         let read = channels * block * block;
         let network = &transform.network;
         let rows = transform.analysis.chunks(GROUP * read);
-        let gain = || tensor(network, "analysis.gain", k * codec.positions());
+        let gain = || network.values("analysis.gain", &codec.latent_shape());
         Ok(Self {
             groups: (rows.zip(transform.analysis_bias.chunks(GROUP)))
                 .map(|(rows, bias)| convolution(rows, bias, [read, bias.len()], 1))
@@ -97,10 +97,14 @@ impl Attention {
     fn new(network: &Network, channels: usize, k: usize) -> Result<Self, CodecError> {
         let hidden = network.config.attention;
         let layer = |name: &str, inputs: usize, outputs: usize| {
-            let part = |part, values| {
-                tensor(network, &format!("attention.{name}.{part}"), values).map(<[f32]>::to_vec)
+            let part = |part, shape: &[usize]| {
+                let values = network.values(&format!("attention.{name}.{part}"), shape);
+                values.map(<[f32]>::to_vec)
             };
-            Ok::<_, CodecError>([part("weight", inputs * outputs)?, part("bias", outputs)?])
+            Ok::<_, CodecError>([
+                part("weight", &[inputs, outputs])?,
+                part("bias", &[outputs])?,
+            ])
         };
         Ok(Self {
             reduce: layer("reduce", channels, hidden)?,

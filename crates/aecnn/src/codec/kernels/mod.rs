@@ -8,7 +8,6 @@ use cpu_kernels::Conv;
 
 pub(super) use self::decoder::Decoder;
 pub(super) use self::encoder::Encoder;
-use crate::codec::{CodecError, Network};
 
 /// Output channels of the kernels come in so many.
 const GROUP: usize = 64;
@@ -43,14 +42,6 @@ fn widened(planes: &[f32], channels: usize, positions: usize) -> Vec<f32> {
         wide.resize(start + whole_groups(channels) * positions, 0.0);
     }
     wide
-}
-
-/// A tensor of the codec's networks, which has so many values.
-fn tensor<'a>(network: &'a Network, name: &str, values: usize) -> Result<&'a [f32], CodecError> {
-    (network.tensors.get(name))
-        .map(Vec::as_slice)
-        .filter(|tensor| tensor.len() == values)
-        .ok_or_else(|| CodecError::Inconsistent(format!("no tensor `{name}` of {values} values")))
 }
 
 /// `values` times the matrix `[values, outputs]`, added to `sums`.

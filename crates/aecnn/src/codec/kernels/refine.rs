@@ -2,7 +2,7 @@
 
 use cpu_kernels::{Activation, After, Conv, mean};
 
-use super::{convolution, multiply, tensor, whole_groups};
+use super::{convolution, multiply, whole_groups};
 use crate::codec::{CodecError, Network};
 
 /// Residual blocks on the dequantised latent; the channels of the latent and those within the
@@ -25,7 +25,7 @@ struct Block {
 
 impl Refine {
     pub(super) fn new(network: &Network, k: usize) -> Result<Self, CodecError> {
-        let scale = tensor(network, "refine.scale", k)?;
+        let scale = network.values("refine.scale", &[k])?;
         let blocks = (0..network.config.refine_blocks)
             .map(|index| Block::new(network, index, scale))
             .collect::<Result<_, _>>()?;
@@ -46,21 +46,19 @@ impl Block {
     fn new(network: &Network, index: usize, scale: &[f32]) -> Result<Self, CodecError> {
         let (k, hidden) = (scale.len(), network.config.refine_hidden);
         let part =
-            |part: &str, values: usize| tensor(network, &format!("refine.{index}.{part}"), values);
+            |part: &str, shape: &[usize]| network.values(&format!("refine.{index}.{part}"), shape);
         let conv = |name: &str, [inputs, outputs]: [usize; 2], kernel: usize| {
-            let weights = part(
-                &format!("{name}.weight"),
-                outputs * inputs * kernel * kernel,
-            )?;
-            let bias = part(&format!("{name}.bias"), outputs)?;
+            let shape = [outputs, inputs, kernel, kernel];
+            let weights = part(&format!("{name}.weight"), &shape)?;
+            let bias = part(&format!("{name}.bias"), &[outputs])?;
             Ok::<_, CodecError>(convolution(weights, bias, [inputs, outputs], kernel))
         };
-        let expand: Vec<f32> = part("expand.weight", hidden * k)?
+        let expand: Vec<f32> = part("expand.weight", &[hidden, k, 1, 1])?
             .chunks_exact(k)
             .flat_map(|row| row.iter().zip(scale).map(|(weight, scale)| weight * scale))
             .collect();
         let wide = whole_groups(hidden);
-        let context = part("context.weight", k * hidden)?
+        let context = part("context.weight", &[k, hidden])?
             .chunks_exact(hidden)
             .zip(scale)
             .flat_map(|(row, scale)| {
@@ -68,10 +66,10 @@ impl Block {
                 row.chain(std::iter::repeat_n(0.0, wide - hidden))
             })
             .collect();
-        let mut step = part("step", hidden)?.to_vec();
+        let mut step = part("step", &[hidden])?.to_vec();
         step.resize(wide, 0.0);
         Ok(Self {
-            expand: convolution(&expand, part("expand.bias", hidden)?, [k, hidden], 1),
+            expand: convolution(&expand, part("expand.bias", &[hidden])?, [k, hidden], 1),
             context,
             step,
             spatial: conv("spatial", [hidden, hidden], 3)?,
@@ -91,17 +89,13 @@ impl Block {
             more.extend(sums);
         }
         let more = Activation::uniform(&more, [n, hidden, rows, columns]);
-        let relu = After {
-            relu: true,
-            ..After::default()
-        };
         let first = After {
             add: Some((&more, 1)),
             pad: 1,
-            ..relu
+            ..After::RELU
         };
         let x = self.expand.forward(latent, first);
-        let x = self.spatial.forward(&x, relu);
+        let x = self.spatial.forward(&x, After::RELU);
         self.project.forward(&x, After::default())
     }
 }

@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Device, Tensor, TensorData, s};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use super::attention::Attention;
 use crate::codec::{CodecError, CodecFile};
@@ -65,18 +65,18 @@ impl Encoder {
             .map(|attention| attention.forward(feature.clone()));
         let latent = self.analysis(feature, channels);
         let latent = match gates {
-            Some(gates) => latent * gates.slice(s![.., ..channels]),
+            Some(gates) => latent * prefix(gates, 1, channels),
             None => latent,
         };
         match &self.gain {
-            Some(gain) => latent * gain.val().slice(s![..channels]).exp().unsqueeze(),
+            Some(gain) => latent * prefix(gain.val(), 0, channels).exp().unsqueeze(),
             None => latent,
         }
     }
 
     fn analysis(&self, feature: Tensor<4>, channels: usize) -> Tensor<4> {
-        let weight = self.weight.val().slice(s![..channels]);
-        let bias = Some(self.bias.val().slice(s![..channels]));
+        let weight = prefix(self.weight.val(), 0, channels);
+        let bias = Some(prefix(self.bias.val(), 0, channels));
         match Layout::of(&feature.device()) {
             Layout::First => {
                 let options = ConvOptions::new([self.block; 2], [0, 0], [1, 1], 1);
@@ -87,4 +87,12 @@ impl Encoder {
             }
         }
     }
+}
+
+/// The first `channels` along a dimension. All of them are the tensor itself: training goes this way at every step.
+fn prefix<const D: usize>(tensor: Tensor<D>, dim: usize, channels: usize) -> Tensor<D> {
+    if tensor.dims()[dim] == channels {
+        return tensor;
+    }
+    tensor.narrow(dim, 0, channels)
 }

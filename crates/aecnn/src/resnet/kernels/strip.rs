@@ -5,7 +5,7 @@ use std::ops::Range;
 use burn::tensor::{Tensor, TensorData};
 use cpu_kernels::{Activation, After, Conv, max_pool, within};
 
-use super::{Bottleneck, Layers, STEM_PAD, planes};
+use super::{Bottleneck, Layers, STEM, STEM_PAD, planes};
 
 /// A layer's kernel, as far as it matters which of its input's rows it reads; padded by half of it.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +25,7 @@ enum Layer<'a> {
 impl Layer<'_> {
     fn reach(self) -> Reach {
         let (kernel, stride) = match self {
-            Self::Stem(_) => (7, 2),
+            Self::Stem(_) => (STEM.kernel, STEM.stride),
             Self::Pool => (3, 2),
             // Of its three convolutions one reaches beyond a pixel.
             Self::Block(block) => (3, block.stride),
@@ -44,13 +44,7 @@ impl Layer<'_> {
 
     fn forward(self, input: &Activation) -> Activation {
         match self {
-            Self::Stem(conv) => {
-                let relu = After {
-                    relu: true,
-                    ..After::default()
-                };
-                conv.forward(input, relu)
-            }
+            Self::Stem(conv) => conv.forward(input, After::RELU),
             Self::Pool => max_pool(input),
             Self::Block(block) => block.forward(input),
         }
