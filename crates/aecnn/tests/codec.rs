@@ -162,7 +162,7 @@ fn kernels_and_tensors_agree() {
         let encoder = Encoder::new(&codec, &device).unwrap();
         let plain = tensors::Encoder::new(&codec, &device).unwrap();
         let latent = values(plain.forward(feature(&device)));
-        assert_close(&values(encoder.forward(feature(&device))), &latent, 1e-4);
+        assert_close(&values(encoder.forward(feature(&device))), &latent, 2e-3);
         for channels in [1, 64, 70, VALUES, 2 * VALUES] {
             let some = encoder.first(feature(&device), channels);
             let channels = channels.min(VALUES);
@@ -172,7 +172,7 @@ fn kernels_and_tensors_agree() {
                 .flat_map(|picture| &picture[..length])
                 .copied()
                 .collect();
-            assert_close(&values(some), &wanted, 1e-4);
+            assert_close(&values(some), &wanted, 2e-3);
         }
 
         let decoder = Decoder::new(&codec, &device).unwrap();
@@ -185,7 +185,7 @@ fn kernels_and_tensors_agree() {
             of(latent.clone(), [2, VALUES, 28, 28]),
             &of(steps.clone(), [2, 1, 1, 1]),
         ));
-        assert_close(&values(decoder.restore(latent, steps)), &feature, 1e-3);
+        assert_close(&values(decoder.restore(latent, steps)), &feature, 5e-3);
         assert_eq!(decoder.restore(vec![], vec![]).dims()[0], 0);
     }
 }
