@@ -1,10 +1,11 @@
-// Encoding in the browser on the CPU: the device against onnxruntime-web (WebAssembly with SIMD) on the same layers,
-// a few pictures each in turn, in the same tab; each by one thread, and by as many as the machine has, up to four.
+// Encoding in the browser on the CPU: the device against onnxruntime-web and TensorFlow.js (WebAssembly with SIMD) on the
+// same layers, a few pictures each in turn, in the same tab; each by one thread, and by as many as the machine has, up to four.
+// The features of the two others are compared before anything is timed.
 //
 //   cargo xtask bench --suite device
 //
 // Each pass is a fresh tab and prints its medians. Other programs can only make a pass slower:
-// the last line of a split takes each side's fastest median. CHROMIUM names another browser, MODEL
+// the last line of a split takes each one's fastest median. CHROMIUM names another browser, MODEL
 // another model's folder, ROUNDS how many pictures a pass takes, PASSES how many passes there are, JSON a
 // file for the figures.
 
@@ -58,12 +59,12 @@ for (const need of ['pkg/simd/device.js', 'bench/node_modules/onnxruntime-web/pa
 }
 
 const manifest = JSON.parse(await readFile(join(MODEL, 'manifest.json'), 'utf8'));
-const version = JSON.parse(await readFile(join(WEB, 'bench/node_modules/onnxruntime-web/package.json'), 'utf8')).version;
+const version = async (/** @type {string} */ name) => JSON.parse(await readFile(join(WEB, `bench/node_modules/${name}/package.json`), 'utf8')).version;
 const browser = await launch();
-const machine = { cpu: cpus()[0].model, cores: cpus().length, chromium: browser.version(), onnxruntimeWeb: version };
-console.log(`${machine.cpu}; Chromium ${machine.chromium}, onnxruntime-web ${version}; medians of ${ROUNDS} pictures (fastest in brackets)\n`);
-console.log('| split | threads | pass | onnxruntime, front ms | device, front ms | ratio | device, encoder ms | device, pixels to bytes ms | ratio |');
-console.log('|---|---|---|---|---|---|---|---|---|');
+const machine = { cpu: cpus()[0].model, cores: cpus().length, chromium: browser.version(), onnxruntimeWeb: await version('onnxruntime-web'), tensorflowJs: await version('@tensorflow/tfjs-core') };
+console.log(`${machine.cpu}; Chromium ${machine.chromium}, onnxruntime-web ${machine.onnxruntimeWeb}, TensorFlow.js ${machine.tensorflowJs}; medians of ${ROUNDS} pictures (fastest in brackets)\n`);
+console.log('| split | threads | pass | TensorFlow.js, front ms | onnxruntime, front ms | device, front ms | ratio to onnxruntime | device, encoder ms | device, pixels to bytes ms | ratio to onnxruntime |');
+console.log('|---|---|---|---|---|---|---|---|---|---|');
 /** @type {object[]} */
 const rows = [];
 const SPLITS = /** @type {const} */ (['stem', 'stage1', 'stage2']);
@@ -76,12 +77,12 @@ for (const [stages, split] of SPLITS.entries()) {
     const passes = [];
     for (let pass = 1; pass <= PASSES; pass += 1) {
       const times = await measure(split, codec, files, threads);
-      const figures = { ort: summary(times.map((time) => time.ort)), front: summary(times.map((time) => time.front)), encoder: summary(times.map((time) => time.encoder)), whole: summary(times.map((time) => time.whole)) };
+      const figures = { tensorflow: summary(times.map((time) => time.tensorflow)), ort: summary(times.map((time) => time.ort)), front: summary(times.map((time) => time.front)), encoder: summary(times.map((time) => time.encoder)), whole: summary(times.map((time) => time.whole)) };
       passes.push(figures);
       print(split, threads, String(pass), figures);
     }
     const best = (/** @type {keyof Figures} */ key) => passes.map((pass) => pass[key]).reduce((a, b) => (b.median < a.median ? b : a));
-    const figures = { ort: best('ort'), front: best('front'), encoder: best('encoder'), whole: best('whole') };
+    const figures = { tensorflow: best('tensorflow'), ort: best('ort'), front: best('front'), encoder: best('encoder'), whole: best('whole') };
     print(split, threads, 'best', figures);
     rows.push({ split, threads, codec: codec.name, rate: codec.rates[codec.default_rate].name, ...figures, passes });
   }
@@ -91,16 +92,16 @@ await browser.close();
 server.close();
 
 /** @typedef {import('./summary.mjs').Summary} Summary */
-/** @typedef {{ ort: Summary, front: Summary, encoder: Summary, whole: Summary }} Figures */
+/** @typedef {{ tensorflow: Summary, ort: Summary, front: Summary, encoder: Summary, whole: Summary }} Figures */
 
 /** @param {string} split @param {number} threads @param {string} pass @param {Figures} figures */
-function print(split, threads, pass, { ort, front, encoder, whole }) {
+function print(split, threads, pass, { tensorflow, ort, front, encoder, whole }) {
   const ratio = (/** @type {Summary} */ ours) => (ours.median / ort.median).toFixed(2);
-  console.log(`| ${[split, threads, pass, show(ort), show(front), ratio(front), show(encoder), show(whole), ratio(whole)].join(' | ')} |`);
+  console.log(`| ${[split, threads, pass, show(tensorflow), show(ort), show(front), ratio(front), show(encoder), show(whole), ratio(whole)].join(' | ')} |`);
 }
 
 /**
- * Milliseconds of both on one picture, again and again, in a fresh tab.
+ * Milliseconds of each on one picture, again and again, in a fresh tab.
  * @param {'stem' | 'stage1' | 'stage2'} split
  * @param {any} codec the manifest's entry
  * @param {any[]} files the manifest's entries of the front's parts
@@ -110,7 +111,10 @@ async function measure(split, codec, files, threads) {
   const page = await browser.newPage();
   page.on('pageerror', (error) => { throw error; });
   await page.goto(url);
-  const times = await page.evaluate(async ({ split, codec, files, threads, rounds, warmUp }) => {
+  for (const script of ['tfjs-core/dist/tf-core.min.js', 'tfjs-backend-cpu/dist/tf-backend-cpu.min.js', 'tfjs-backend-wasm/dist/tf-backend-wasm.min.js']) {
+    await page.addScriptTag({ url: `${url}bench/node_modules/@tensorflow/${script}` });
+  }
+  const times = await page.evaluate(async ({ split, stages, codec, files, threads, rounds, warmUp }) => {
     const bytes = async (/** @type {string} */ path) => new Uint8Array(await (await fetch(path)).arrayBuffer());
     const [ortPath, devicePath] = ['/bench/node_modules/onnxruntime-web/dist/ort.wasm.min.mjs', '/pkg/simd/device.js'];
     const ort = await import(ortPath);
@@ -140,9 +144,24 @@ async function measure(split, codec, files, threads) {
     if (!context) throw new Error('no canvas');
     context.drawImage(image, 0, 0);
     const { data } = context.getImageData(0, 0, image.width, image.height);
-    const input = Float32Array.from({ length: 3 * 224 * 224 }, (_, index) => ((index * 7919) % 256) - 116);
+    const AREA = 224 * 224;
+    const input = Float32Array.from({ length: 3 * AREA }, (_, index) => ((index * 7919) % 256) - 116);
+    const pixels = Float32Array.from(input, (_, index) => input[(index % 3) * AREA + Math.floor(index / 3)]);
 
-    /** @type {{ ort: number, front: number, encoder: number, whole: number }[]} */
+    const tensorflowPath = '/bench/tensorflow.mjs';
+    const { front } = await import(tensorflowPath);
+    const { tf } = /** @type {any} */ (globalThis);
+    tf.wasm.setWasmPaths('/bench/node_modules/@tensorflow/tfjs-backend-wasm/dist/');
+    tf.wasm.setThreadsCount(threads);
+    await tf.setBackend('wasm');
+    const tensorflow = front(tf, Object.values(weights), stages);
+    const { y } = await session.run({ x: new ort.Tensor('float32', input, [1, 3, 224, 224]) });
+    const largest = y.data.reduce((/** @type {number} */ most, /** @type {number} */ value) => Math.max(most, Math.abs(value)), 0);
+    const theirs = tensorflow.asPlanes(pixels);
+    const apart = theirs.reduce((/** @type {number} */ most, /** @type {number} */ value, /** @type {number} */ at) => Math.max(most, Math.abs(value - y.data[at])), 0);
+    if (theirs.length !== y.data.length || !(apart < 1e-3 * largest)) throw new Error(`TensorFlow.js and onnxruntime are ${apart} of ${largest} apart`);
+
+    /** @type {{ tensorflow: number, ort: number, front: number, encoder: number, whole: number }[]} */
     const measured = [];
     const runOrt = async () => {
       const began = performance.now();
@@ -150,6 +169,11 @@ async function measure(split, codec, files, threads) {
       const time = performance.now() - began;
       if (outputs.y.data.length < 1000) throw new Error('onnxruntime gave no feature');
       return { ort: time };
+    };
+    const runTensorflow = async () => {
+      const began = performance.now();
+      tensorflow.run(pixels);
+      return { tensorflow: performance.now() - began };
     };
     const runDevice = async () => {
       const began = performance.now();
@@ -166,14 +190,18 @@ async function measure(split, codec, files, threads) {
       return row;
     };
     const ROW = 5;
+    const all = [runOrt, runDevice, runTensorflow];
     for (let round = -warmUp; round < rounds; round += ROW) {
-      const even = (round / ROW) % 2 === 0;
-      const first = await inARow(even ? runOrt : runDevice);
-      const second = await inARow(even ? runDevice : runOrt);
-      if (round >= 0) first.forEach((time, turn) => measured.push(/** @type {any} */ ({ ...time, ...second[turn] })));
+      const from = Math.abs(round / ROW) % all.length;
+      /** @type {object[]} */
+      const times = Array.from({ length: ROW }, () => ({}));
+      for (const run of [...all.slice(from), ...all.slice(0, from)]) {
+        (await inARow(run)).forEach((time, turn) => Object.assign(times[turn], time));
+      }
+      if (round >= 0) measured.push(.../** @type {any[]} */ (times));
     }
     return measured;
-  }, { split, codec, files, threads, rounds: ROUNDS, warmUp: WARM_UP });
+  }, { split, stages: SPLITS.indexOf(split), codec, files, threads, rounds: ROUNDS, warmUp: WARM_UP });
   await page.close();
   return times;
 }

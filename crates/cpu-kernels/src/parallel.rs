@@ -1,5 +1,10 @@
 //! Work on the parts of a buffer, on all cores where there are threads.
 
+#[cfg(not(target_family = "wasm"))]
+use std::sync::Arc;
+#[cfg(not(target_family = "wasm"))]
+use std::sync::atomic::{AtomicBool, Ordering};
+
 /// Calls `work` with the index and the values of each `length` values of `values`; the last part
 /// may be shorter.
 #[cfg(not(target_family = "wasm"))]
@@ -58,10 +63,46 @@ pub fn map<T>(count: usize, work: impl Fn(usize) -> T) -> Vec<T> {
 }
 
 /// Does `work` on one of the threads that share it. On another, each layer would be handed over to
-/// them and waited for.
+/// them and waited for. The others stay awake in the meantime.
 #[cfg(not(target_family = "wasm"))]
 pub fn within<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    rayon::scope(|_| work())
+    rayon::scope(|_| {
+        let _awake = Awake::keep();
+        work()
+    })
+}
+
+/// As long as this lives, the threads that share this one's work look for some: to wake one takes longer than
+/// many a layer. Where there are many, the others may sleep.
+#[cfg(not(target_family = "wasm"))]
+struct Awake(Arc<AtomicBool>);
+
+#[cfg(not(target_family = "wasm"))]
+impl Awake {
+    /// Threads that stay awake.
+    const MOST: usize = 8;
+
+    fn keep() -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let awake = Self(Arc::clone(&over));
+        let here = rayon::current_thread_index();
+        rayon::spawn_broadcast(move |thread| {
+            let index = thread.index();
+            while Some(index) != here && index < Self::MOST && !over.load(Ordering::Relaxed) {
+                if rayon::yield_now() != Some(rayon::Yield::Executed) {
+                    std::thread::yield_now();
+                }
+            }
+        });
+        awake
+    }
+}
+
+#[cfg(not(target_family = "wasm"))]
+impl Drop for Awake {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Does `work`.
@@ -111,4 +152,34 @@ fn threads() -> usize {
     };
     #[cfg(target_family = "wasm")]
     1
+}
+
+#[cfg(all(test, not(target_family = "wasm")))]
+mod tests {
+    use super::*;
+
+    /// Threads that are kept awake by one piece of work must be free for another's, and after a panic.
+    #[test]
+    fn work_may_overlap_and_panic() {
+        let sums = |seed: usize| {
+            within(|| {
+                (0..50).fold(seed, |sum, layer| {
+                    let mut values = vec![1.0; 64];
+                    for_each_part(&mut values, 4, |index, part| {
+                        part.fill((index + layer) as f32);
+                    });
+                    sum + values.iter().sum::<f32>() as usize
+                })
+            })
+        };
+        std::thread::scope(|scope| {
+            let works: Vec<_> = (0..16).map(|seed| scope.spawn(move || sums(seed))).collect();
+            for (seed, work) in works.into_iter().enumerate() {
+                assert_eq!(work.join().unwrap(), sums(0) + seed);
+            }
+        });
+        let panicked = std::panic::catch_unwind(|| within(|| panic!("on purpose")));
+        assert!(panicked.is_err());
+        assert_eq!(sums(1), sums(0) + 1);
+    }
 }
