@@ -173,7 +173,9 @@ mod tests {
             })
         };
         std::thread::scope(|scope| {
-            let works: Vec<_> = (0..16).map(|seed| scope.spawn(move || sums(seed))).collect();
+            let works: Vec<_> = (0..16)
+                .map(|seed| scope.spawn(move || sums(seed)))
+                .collect();
             for (seed, work) in works.into_iter().enumerate() {
                 assert_eq!(work.join().unwrap(), sums(0) + seed);
             }

@@ -8,7 +8,8 @@ mod tile;
 
 use crate::arch::{Instructions, Kernel, dispatch};
 use crate::kernel::{
-    BLOCK, Convolve, Kept, Layout, Multiply, Panels, Pixel, Scratch, keep, together, with_scratch,
+    BLOCK, Convolve, Kept, Layout, Multiply, Panels, Pixel, Scratch, keep, place, together,
+    with_scratch,
 };
 use crate::parallel::{for_each_part, rows_of_part};
 use crate::{Activation, After};
@@ -121,11 +122,7 @@ impl Filters {
             tiles.read(simd, tile, &self.zeros[..channels_in], transformed);
             for (position, values) in transformed.chunks_exact(channels_in).enumerate() {
                 worth[position * count + tile] = keep(simd, std::iter::once(values), one);
-                let at = position * of_position + tile / together * together * read;
-                let kept = pairs[at..][..together * read].chunks_exact_mut(together);
-                for (to, pair) in kept.zip(&*one) {
-                    to[tile % together] = *pair;
-                }
+                place(one, [tile, together], &mut pairs[position * of_position..]);
             }
         }
         let pixels = pixels(count, [0, channels_out]);

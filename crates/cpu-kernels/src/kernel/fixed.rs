@@ -51,10 +51,7 @@ pub(super) fn run<S: Instructions, const TILE: usize>(simd: S, convolve: Convolv
         for ((index, pixel), worth) in pixels.iter().enumerate().zip(&mut worth) {
             let row = |row: usize| &input[pixel.input + row * row_step..][..row_length];
             *worth = keep(simd, (0..rows).map(row), one);
-            let tile = &mut kept[index / TILE * read * TILE..][..read * TILE];
-            for (to, pair) in tile.chunks_exact_mut(TILE).zip(&*one) {
-                to[index % TILE] = *pair;
-            }
+            place(one, [index, TILE], kept);
         }
         let kept = Kept {
             pairs: kept,
@@ -91,6 +88,16 @@ pub(crate) fn keep<'a, S: Instructions>(
         narrow(simd, row, by, kept);
     }
     worth
+}
+
+/// Puts the pairs of pixel `index` beside those of the other pixels of its tile, `together` in all.
+#[inline(always)]
+pub(crate) fn place(one: &[i32], [index, together]: [usize; 2], kept: &mut [i32]) {
+    let length = one.len() * together;
+    let tile = &mut kept[index / together * length..][..length];
+    for (to, pair) in tile.chunks_exact_mut(together).zip(one) {
+        to[index % together] = *pair;
+    }
 }
 
 /// The convolution of pixels whose inputs are `kept`.
@@ -201,7 +208,7 @@ fn narrow<S: Instructions>(simd: S, values: &[f32], by: f32, to: &mut [i32]) {
     }
 }
 
-/// The first `lengths` values, each by itself.
+/// As many numbers as `first`, and behind them as many as `second`.
 fn two_of(scratch: &mut Vec<i32>, first: usize, second: usize) -> (&mut [i32], &mut [i32]) {
     if scratch.len() < first + second {
         scratch.resize(first + second, 0);

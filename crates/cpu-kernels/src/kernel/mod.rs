@@ -10,7 +10,7 @@ use pulp::Simd;
 
 use crate::arch::{Instructions, Kernel};
 
-pub(crate) use fixed::{Kept, keep};
+pub(crate) use fixed::{Kept, keep, place};
 pub(crate) use panels::{Layout, Panels};
 
 /// Vectors of output channels that are computed together. Weights are packed in panels of so

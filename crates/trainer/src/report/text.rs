@@ -9,7 +9,7 @@ use super::published::Published;
 use super::read::Row;
 
 /// Points lost at which methods are compared.
-const LOSSES: [f64; 3] = [0.01, 0.02, 0.04];
+const LOSSES: [f64; 5] = [0.01, 0.02, 0.025, 0.04, 0.05];
 
 /// Everything that goes into the document.
 pub(super) struct Document<'a> {
@@ -165,7 +165,7 @@ fn at_losses(features: &[&Curve<'_>], pictures: &[&Curve<'_>]) -> String {
             let mut cells = vec![
                 curve.method.clone(),
                 curve.split.map_or_else(dash, split_name),
-                format!("{:.0}", 100.0 * lost),
+                format!("{}", 100.0 * lost),
                 bytes_cell(reached),
                 feature(|row| row.whole_feature_bytes),
                 feature(|row| row.sent_feature_bytes),
@@ -183,7 +183,7 @@ fn at_losses(features: &[&Curve<'_>], pictures: &[&Curve<'_>]) -> String {
             let mut cells = vec![
                 curve.method.clone(),
                 "picture".to_owned(),
-                format!("{:.0}", 100.0 * lost),
+                format!("{}", 100.0 * lost),
                 bytes_cell(curve.bytes_at(lost)),
             ];
             cells.extend(std::iter::repeat_n(dash(), 2 + pictures.len()));
