@@ -44,7 +44,7 @@ fn size(bytes: f64) -> String {
 const PICTURES: [(Format, u8, f64, f64); 8] = [
     (Format::Jpeg, 30, 5_313.0, 0.816),
     (Format::Jpeg, 50, 6_989.0, 0.864),
-    (Format::Jpeg, 75, 10_074.0, 0.922),
+    (Format::Jpeg, 75, 10_074.0, 0.924),
     (Format::Jpeg, 90, 16_551.0, 0.962),
     (Format::WebP, 30, 4_001.0, 0.806),
     (Format::WebP, 50, 5_409.0, 0.848),
