@@ -11,7 +11,7 @@ use crate::{page, process, servers, tools, workspace};
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Suite {
-    /// The front in the browser against onnxruntime-web, one thread each.
+    /// The front in the browser against onnxruntime-web and TensorFlow.js, by one thread and by several.
     Device,
     /// The server's engine on the CPU against onnxruntime, whole and behind the splits, with one
     /// thread and with all.

@@ -64,7 +64,7 @@ impl Panels {
         let mut steps = Vec::with_capacity(if pairs { out } else { 0 });
         for (channel_out, weights) in weights.chunks_exact((taps * channels).max(1)).enumerate() {
             let (start, lane) = (channel_out / panel * panel * read, channel_out % panel);
-            let by = scale(weights);
+            let by = if pairs { scale(weights) } else { 1.0 };
             for (at, weight) in weights.iter().enumerate() {
                 let (channel, tap) = (at / taps, at % taps);
                 let (row, position) = (tap / columns, tap % columns * channels + channel);
