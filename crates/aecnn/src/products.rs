@@ -93,20 +93,56 @@ pub(crate) fn convolve(
     stride: usize,
     padding: usize,
 ) -> Tensor<4> {
-    let [outputs, _, kernel, _] = weight.dims();
+    let [_, _, kernel, _] = weight.dims();
+    multiply(image, matrix(weight), bias, [kernel, stride, padding])
+}
+
+/// Weights `[o, c, kernel, kernel]` as the matrix `[kernel * kernel * c, o]` of [`multiply`].
+pub(crate) fn matrix(weight: Tensor<4>) -> Tensor<2> {
+    let [outputs, inputs, kernel, _] = weight.dims();
+    weight
+        .permute([2, 3, 1, 0])
+        .reshape([kernel * kernel * inputs, outputs])
+}
+
+/// As [`convolve`], with the weights as [`matrix`].
+pub(crate) fn multiply(
+    image: Tensor<4>,
+    matrix: Tensor<2>,
+    bias: Option<Tensor<1>>,
+    [kernel, stride, padding]: [usize; 3],
+) -> Tensor<4> {
     let gathered = if kernel == 1 {
         Layout::Last.every(image, stride)
     } else {
         gather(&padded(image, padding), kernel, stride)
     };
     let [n, rows, columns, read] = gathered.dims();
-    let matrix = weight.permute([2, 3, 1, 0]).reshape([read, outputs]);
+    let [_, outputs] = matrix.dims();
     let product = gathered.reshape([n * rows * columns, read]).matmul(matrix);
     let sum = match bias {
         Some(bias) => product + bias.unsqueeze(),
         None => product,
     };
     sum.reshape([n, rows, columns, outputs])
+}
+
+/// `[n, rows, columns, c]` to `[n, height, width, c]` with zeros between, so that every `stride`-th row and column
+/// of what comes out is what came in.
+pub(crate) fn spaced(image: Tensor<4>, stride: usize, [height, width]: [usize; 2]) -> Tensor<4> {
+    if stride == 1 {
+        return image;
+    }
+    let [n, rows, columns, channels] = image.dims();
+    let (device, dtype) = (image.device(), image.dtype());
+    let zeros = |shape: [usize; 4]| Tensor::<4>::zeros(shape, (&device, dtype));
+    let between = zeros([n, rows, columns, (stride - 1) * channels]);
+    let across = Tensor::cat(vec![image, between], 3);
+    let wide = [n, rows, columns * stride * channels];
+    let between = zeros([n, rows, stride - 1, columns * stride * channels]);
+    let down = Tensor::cat(vec![across.reshape(wide).unsqueeze_dim::<4>(2), between], 2);
+    down.reshape([n, rows * stride, columns * stride, channels])
+        .slice(s![.., 0..height, 0..width, ..])
 }
 
 /// `[n, rows, columns, k]` and weights `[k, c, block, block]` to `[n, c, rows * block, columns * block]`: a transposed
@@ -129,7 +165,7 @@ fn padded(image: Tensor<4>, padding: usize) -> Tensor<4> {
     let [n, height, width, channels] = image.dims();
     let shape = [n, height + 2 * padding, width + 2 * padding, channels];
     let (bottom, right) = (padding + height, padding + width);
-    Tensor::zeros(shape, &image.device())
+    Tensor::zeros(shape, (&image.device(), image.dtype()))
         .slice_assign(s![.., padding..bottom, padding..right, ..], image)
 }
 

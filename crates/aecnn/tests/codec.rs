@@ -78,6 +78,8 @@ fn network(value: f32) -> Network {
     let config = NetworkConfig {
         attention: 3,
         gain: true,
+        prepare_blocks: 2,
+        prepare_hidden: 4,
         refine_blocks: 2,
         refine_hidden: 5,
     };
@@ -275,6 +277,8 @@ fn networks_that_do_not_fit_are_refused() {
     refuse(&|network| network.config.attention = usize::MAX);
     refuse(&|network| network.config.refine_blocks = 1000);
     refuse(&|network| network.config.refine_hidden = 0);
+    refuse(&|network| network.config.prepare_blocks = 1000);
+    refuse(&|network| network.config.prepare_hidden = 0);
 }
 
 #[test]

@@ -242,6 +242,8 @@ fn codec_files() -> Result<Vec<Vec<u8>>> {
     let networks = NetworkConfig {
         attention: 3,
         gain: true,
+        prepare_blocks: 1,
+        prepare_hidden: 2,
         refine_blocks: 1,
         refine_hidden: 2,
     };

@@ -13,7 +13,6 @@ mod random;
 mod rate;
 mod record;
 mod report;
-mod slope;
 mod train;
 
 use anyhow::Result;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use aecnn::Split;
 use aecnn::codec::CodecFile;
 use aecnn::manifest::Manifest;
-use aecnn::resnet::{ResNet50, TailGradient, part_names, trainable};
+use aecnn::resnet::{Precision, ResNet50, TailGradient, part_names, trainable};
 use aecnn::weights::{Weights, WeightsError};
 use anyhow::{Context, Result};
 use burn::tensor::Device;
@@ -49,10 +49,15 @@ impl ModelFolder {
         self.with_weights(|weights| ResNet50::load(variant, weights, device))
     }
 
-    /// The tail of `split` on the processor, with its gradient.
-    pub(crate) fn tail_gradient(&self, split: Split) -> Result<TailGradient> {
+    /// The tail of `split` with its gradient.
+    pub(crate) fn tail_gradient(
+        &self,
+        split: Split,
+        precision: Precision,
+        device: &Device,
+    ) -> Result<TailGradient> {
         let variant = self.manifest.variant;
-        self.with_weights(|weights| TailGradient::load(variant, split, weights))
+        self.with_weights(|weights| TailGradient::load(variant, split, weights, precision, device))
     }
 
     /// The whole network on `device`, as a module whose weights can be trained.

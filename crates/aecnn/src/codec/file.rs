@@ -18,6 +18,7 @@
 //! whole file, has none of them.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
 use feature_codec::{Geometry, TableError, Tables};
 use half::f16;
@@ -32,8 +33,9 @@ use crate::{FeatureShape, Split, Variant};
 
 /// The name of the container's metadata entry.
 pub const METADATA_KEY: &str = "aecnn-codec";
-/// The version of the format that this crate reads and writes.
-pub const VERSION: u32 = 3;
+/// The versions of the format that this crate reads; it writes the oldest that has what the codec has. Version 4 has
+/// networks that prepare the latent.
+pub const VERSIONS: RangeInclusive<u32> = 3..=4;
 /// Most rates in one file: their number is a byte on the wire.
 pub const MAX_RATES: usize = 255;
 
@@ -61,7 +63,11 @@ pub enum CodecError {
     #[error("the codec's metadata is not readable: {0}")]
     Metadata(#[from] serde_json::Error),
     /// Another version of the format.
-    #[error("the codec file has version {0}; this program reads version {VERSION}")]
+    #[error(
+        "the codec file has version {0}; this program reads versions {oldest} to {newest}",
+        oldest = VERSIONS.start(),
+        newest = VERSIONS.end()
+    )]
     Version(u32),
     /// The tensor data is not what the metadata's digest says.
     #[error("the codec file is damaged: its data has SHA-256 {got}, expected {expected}")]
@@ -227,7 +233,7 @@ impl CodecFile {
             .and_then(|entries| entries.get(METADATA_KEY))
             .ok_or(CodecError::NoMetadata)?;
         let metadata: Metadata = serde_json::from_str(json)?;
-        if metadata.version != VERSION {
+        if !VERSIONS.contains(&metadata.version) {
             return Err(CodecError::Version(metadata.version));
         }
         let container = SafeTensors::deserialize(bytes)?;
@@ -367,7 +373,10 @@ impl CodecFile {
         }
         tensors.retain(|(name, ..)| self.has(name));
         let metadata = Metadata {
-            version: VERSION,
+            version: match network.config.prepare_blocks {
+                0 => *VERSIONS.start(),
+                _ => *VERSIONS.end(),
+            },
             half_of: self.half_of.clone(),
             name: self.name.clone(),
             method: self.method,

@@ -17,6 +17,6 @@ pub mod tensors;
 
 pub use decoder::Decoder;
 pub use encoder::Encoder;
-pub use file::{CodecError, CodecFile, MAX_RATES, METADATA_KEY, Method, Rate, Transform, VERSION};
+pub use file::{CodecError, CodecFile, MAX_RATES, METADATA_KEY, Method, Rate, Transform, VERSIONS};
 pub use network::{Network, NetworkConfig};
 pub use quantise::{dequantise, quantise};

@@ -23,10 +23,24 @@ pub struct NetworkConfig {
     pub attention: usize,
     /// Whether latents have a gain by channel and position.
     pub gain: bool,
+    /// Residual blocks that prepare the latent on the device; 0 is no preparation.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub prepare_blocks: usize,
+    /// Hidden channels of such a block.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub prepare_hidden: usize,
     /// Residual blocks that refine the latent on the server; 0 is no refinement.
     pub refine_blocks: usize,
     /// Hidden channels of such a block.
     pub refine_hidden: usize,
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
+fn is_zero(size: &usize) -> bool {
+    *size == 0
 }
 
 impl NetworkConfig {
@@ -51,6 +65,20 @@ impl NetworkConfig {
             add("analysis.gain".to_owned(), &[k, rows, columns]);
             add("synthesis.gain".to_owned(), &[k, rows, columns]);
         }
+        let hidden = self.prepare_hidden;
+        if self.prepare_blocks > 0 {
+            add("prepare.scale".to_owned(), &[k]);
+            add("prepare.unit".to_owned(), &[k]);
+        }
+        for block in 0..self.prepare_blocks {
+            let name = |part: &str| format!("prepare.{block}.{part}");
+            add(name("expand.weight"), &[hidden, k, 1, 1]);
+            add(name("expand.bias"), &[hidden]);
+            add(name("spatial.weight"), &[hidden, hidden, 3, 3]);
+            add(name("spatial.bias"), &[hidden]);
+            add(name("project.weight"), &[k, hidden, 1, 1]);
+            add(name("project.bias"), &[k]);
+        }
         let hidden = self.refine_hidden;
         if self.refine_blocks > 0 {
             add("refine.scale".to_owned(), &[k]);
@@ -71,19 +99,24 @@ impl NetworkConfig {
 
     /// Refuses sizes that no codec needs, before anything is allocated for them.
     pub(super) fn check(&self) -> Result<(), CodecError> {
-        if self.attention > MAX_UNITS
-            || self.refine_hidden > MAX_UNITS
-            || self.refine_blocks > MAX_BLOCKS
+        let units = [self.attention, self.prepare_hidden, self.refine_hidden];
+        let blocks = [self.prepare_blocks, self.refine_blocks];
+        if units.iter().any(|units| *units > MAX_UNITS)
+            || blocks.iter().any(|blocks| *blocks > MAX_BLOCKS)
         {
             return Err(CodecError::Inconsistent(format!(
                 "{self:?} asks for more than {MAX_UNITS} hidden units or {MAX_BLOCKS} blocks"
             )));
         }
-        if (self.refine_blocks > 0) != (self.refine_hidden > 0) {
-            return Err(CodecError::Inconsistent(format!(
-                "{} refining blocks of {} hidden channels",
-                self.refine_blocks, self.refine_hidden
-            )));
+        for (what, blocks, hidden) in [
+            ("preparing", self.prepare_blocks, self.prepare_hidden),
+            ("refining", self.refine_blocks, self.refine_hidden),
+        ] {
+            if (blocks > 0) != (hidden > 0) {
+                return Err(CodecError::Inconsistent(format!(
+                    "{blocks} {what} blocks of {hidden} hidden channels"
+                )));
+            }
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::{LearnedCodec, conv, vector};
 use crate::FeatureShape;
+use crate::products::{Layout, convolve, convolve_first, spaced};
 
 const KERNEL: usize = 3;
 
@@ -30,6 +31,8 @@ pub struct BottleNet {
     decoder: ConvTranspose2d,
     decoder_norm: BatchNorm,
     latent: [usize; 3],
+    /// Rows and columns of the feature.
+    size: [usize; 2],
 }
 
 impl BottleNet {
@@ -67,17 +70,34 @@ impl BottleNet {
             },
             decoder_norm: BatchNormConfig::new(feature.channels).init(device),
             latent: [channels, rows, columns],
+            size: [feature.height, feature.width],
         }
     }
 }
 
+/// The transposed convolution as matrix products, of images with channels last to such of this size.
+fn transposed(conv: &ConvTranspose2d, image: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
+    let weight = conv.weight.val().permute([1, 0, 2, 3]).flip([2, 3]);
+    let bias = conv.bias.as_ref().map(Param::val);
+    let image = spaced(image, conv.stride[0], size);
+    convolve(image, weight, bias, 1, KERNEL - 1 - conv.padding[0])
+}
+
 impl LearnedCodec for BottleNet {
     fn encode(&self, feature: Tensor<4>) -> Tensor<4> {
-        sigmoid(self.encoder_norm.forward(self.encoder.forward(feature)))
+        let latent = convolve_first(&self.encoder, feature);
+        sigmoid(self.encoder_norm.forward(latent))
     }
 
     fn decode(&self, latent: Tensor<4>) -> Tensor<4> {
-        relu(self.decoder_norm.forward(self.decoder.forward(latent)))
+        let feature = match Layout::of(&latent.device()) {
+            Layout::First => self.decoder.forward(latent),
+            last @ Layout::Last => {
+                let rows = last.enter(latent);
+                last.leave(transposed(&self.decoder, rows, self.size))
+            }
+        };
+        relu(self.decoder_norm.forward(feature))
     }
 
     fn latent_shape(&self) -> [usize; 3] {
@@ -87,6 +107,8 @@ impl LearnedCodec for BottleNet {
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::{Distribution, Tolerance};
+
     use super::*;
 
     #[test]
@@ -113,6 +135,38 @@ mod tests {
                     "stride {stride}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn products_are_the_transposed_convolution() {
+        let device = Device::flex();
+        for stride in [1, 2, 3] {
+            let feature = FeatureShape {
+                channels: 6,
+                height: 7,
+                width: 7,
+            };
+            let config = BottleNetConfig {
+                feature,
+                channels: 2,
+                stride,
+            };
+            let random = |shape: [usize; 4]| {
+                Tensor::<4>::random(shape, Distribution::Normal(0.0, 1.0), &device)
+            };
+            let codec = BottleNet::new(config, &device);
+            let decoder = ConvTranspose2d {
+                weight: Param::initialized(ParamId::new(), random([2, 6, KERNEL, KERNEL])),
+                ..codec.decoder
+            };
+            let [channels, rows, columns] = codec.latent;
+            let latent = random([3, channels, rows, columns]);
+            let last = Layout::Last;
+            let ours = last.leave(transposed(&decoder, last.enter(latent.clone()), [7, 7]));
+            let theirs = decoder.forward(latent);
+            ours.into_data()
+                .assert_approx_eq::<f32>(&theirs.into_data(), Tolerance::permissive());
         }
     }
 }

@@ -9,6 +9,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::{ChannelAttention, LearnedCodec, conv, vector};
 use crate::FeatureShape;
+use crate::products::convolve_first;
 
 /// The shape of a [`ChannelCodec`].
 #[derive(Debug, Clone, Copy)]
@@ -89,10 +90,10 @@ impl LearnedCodec for ChannelCodec {
 
     fn decode(&self, latent: Tensor<4>) -> Tensor<4> {
         let latent = latent * self.range();
-        let detail = self
-            .output
-            .forward(relu(self.hidden.forward(latent.clone())));
-        repeat(relu(self.linear.forward(latent) + detail), self.pool)
+        let detail = relu(convolve_first(&self.hidden, latent.clone()));
+        let detail = convolve_first(&self.output, detail);
+        let linear = convolve_first(&self.linear, latent);
+        repeat(relu(linear + detail), self.pool)
     }
 
     fn latent_shape(&self) -> [usize; 3] {

@@ -6,6 +6,7 @@ use burn::tensor::{Device, Tensor, s};
 
 #[cfg(feature = "cpu")]
 use super::kernels;
+use super::precision::Precision;
 use super::tensors;
 use crate::Variant;
 use crate::weights::{Weights, WeightsError};
@@ -35,6 +36,15 @@ impl Body {
         }
         let layers = tensors::Layers::load(stem, stages, variant, weights, device)?;
         Ok(Self::Tensors(Box::new(layers)))
+    }
+
+    /// In this precision, where it is by burn's operations.
+    pub(super) fn with_precision(self, precision: Precision) -> Self {
+        match self {
+            Self::Tensors(layers) => Self::Tensors(Box::new(layers.with_precision(precision))),
+            #[cfg(feature = "cpu")]
+            kernels @ Self::Kernels(_) => kernels,
+        }
     }
 
     /// The stem and the first `stages` stages.

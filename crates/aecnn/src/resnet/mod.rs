@@ -6,12 +6,12 @@
 //! runs at stride 1. The logits are the same, the work and the feature at the cut are less.
 
 mod body;
-#[cfg(feature = "cpu")]
 mod gradient;
 #[cfg(feature = "cpu")]
 pub(crate) mod kernels;
 mod layers;
 mod plan;
+mod precision;
 mod tensors;
 pub mod trainable;
 
@@ -21,8 +21,8 @@ use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 
 use self::body::Body;
-#[cfg(feature = "cpu")]
 pub use self::gradient::{TailGradient, Trace};
+pub use self::precision::Precision;
 pub use self::tensors::pool;
 use crate::weights::{Weights, WeightsError, param};
 use crate::{Split, Variant};
@@ -166,6 +166,16 @@ impl ResNet50 {
     #[must_use]
     pub fn forward(&self, input: Tensor<4>) -> Tensor<2> {
         self.head.forward(self.body.pooled(input))
+    }
+
+    /// The network in this precision: fronts take a picture, and tails a feature, in [`Precision::forth`]. On the
+    /// processor nothing changes.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self {
+            body: self.body.with_precision(precision),
+            head: self.head,
+        }
     }
 
     /// The part of the network up to and including `split`; shares the weights.

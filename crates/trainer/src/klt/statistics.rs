@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use aecnn::codec::{CodecFile, Decoder, Encoder, dequantise, quantise};
-use aecnn::resnet::{CLASSES, ResNet50};
+use aecnn::resnet::{CLASSES, Precision, ResNet50};
 use anyhow::{Context, Result, ensure};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Distribution, Tensor};
@@ -15,7 +15,6 @@ use super::FitKltArgs;
 use crate::data::{Loader, Picture};
 use crate::model::ModelFolder;
 use crate::progress::{bar, report_broken};
-use crate::slope::SlopedTail;
 
 /// Pictures that go through the network at once.
 const BATCH: usize = 8;
@@ -174,7 +173,7 @@ impl Statistics {
             .map(|path| Around::open(path, args, model, device))
             .transpose()?;
         let front = plain.front(args.split);
-        let tail = SlopedTail::load(model, args.split, device)?;
+        let tail = model.tail_gradient(args.split, Precision::Single, device)?;
         // The blocks of a few hundred pictures are kept; the rest only counts in the moments.
         let keep = (256 << 20) / (4 * feature.values());
 
@@ -224,7 +223,7 @@ impl Statistics {
                     let Some(slope) = logits.grad(&gradients) else {
                         anyhow::bail!("the probe gave no gradient for the answer");
                     };
-                    let gradient = tail.backward(trace, slope)?;
+                    let gradient = trace.backward(slope);
                     let g = gather_blocks(gradient, block);
                     gradient_blocks += g.dims()[0];
                     let squares = g.clone().powi_scalar(2).sum_dim(1);

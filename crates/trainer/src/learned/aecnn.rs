@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::codec::{Method, Selection, indices};
 use super::features::Features;
 use super::harness::{CommonArgs, Harness, Parts, digest, tracked};
-use super::loss::{accuracy, cross_entropy, targets};
+use super::loss::Behind;
 use super::measure::MethodResult;
 use super::network::percent;
 use crate::say;
@@ -161,21 +161,25 @@ fn attention(
         args.attention_rate,
         vec![Group::new("attention", 1.0)],
     );
+    let frozen = harness.frozen(network, split)?;
     let run = Run::begin(folder.clone(), settings, net)?;
     let outcome = run.train(&harness.stop, |step, net| {
         let which = order.samples_of(step);
         let (feature, classes) = parts.train.batch(&which, &harness.tracked);
         let weights = net.attention.weights(feature.clone());
-        let logits = net.tail.forward(feature * weights.clone());
+        let behind = frozen
+            .as_ref()
+            .map_or(Behind::Learning(&net.tail), Behind::Frozen);
+        let attended = feature * weights.clone();
+        let (answers, right) = behind.answer(attended, &classes, &harness.tracked)?;
         let mean = weights.mean();
         let measures = vec![
-            ("accuracy", accuracy(&logits, &classes)),
+            ("accuracy", right),
             (
                 "mean_attention",
                 f64::from(mean.clone().detach().try_into_scalar::<f32>()?),
             ),
         ];
-        let answers = cross_entropy(logits, targets(&classes, &harness.tracked));
         Ok(Step {
             loss: answers + mean * args.sparsity as f32,
             samples: which.len(),

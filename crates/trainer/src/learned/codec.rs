@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::features::Features;
 use super::harness::{Harness, Parts, digest, next, tracked};
-use super::loss::{accuracy, cross_entropy, relative_error, targets};
+use super::loss::{Behind, accuracy, cross_entropy, relative_error, targets};
 use super::measure::{Candidate, MethodResult};
 use super::network::percent;
 use crate::data::{Batches, Part, View};
@@ -160,16 +160,18 @@ impl Harness {
         };
 
         let trained = [Group::new("codec", 1.0)];
+        let frozen = self.frozen(network, split)?;
+        // Whether the answers count.
         let steps = [
             (
-                Goal::Feature,
+                false,
                 "codec-features",
                 args.feature_epochs,
                 args.feature_rate,
             ),
-            (Goal::Answer, "codec-answers", args.epochs, args.rate),
+            (true, "codec-answers", args.epochs, args.rate),
         ];
-        for (salt, (goal, step, epochs, rate)) in (10..).zip(steps) {
+        for (salt, (answers, step, epochs, rate)) in (10..).zip(steps) {
             if epochs <= 0.0 {
                 continue;
             }
@@ -184,7 +186,11 @@ impl Harness {
             let run = Run::begin(folder.clone(), settings, net)?;
             let outcome = run.train(&self.stop, |step, net| {
                 let which = order.samples_of(step);
-                self.on_features(net, goal, quantiser, &selection, &parts.train, &which)
+                let behind = frozen
+                    .as_ref()
+                    .map_or(Behind::Learning(&net.tail), Behind::Frozen);
+                let behind = answers.then_some(behind);
+                self.on_features(net, behind, quantiser, &selection, &parts.train, &which)
             })?;
             let Some(done) = outcome else {
                 return Ok(None);
@@ -295,17 +301,17 @@ impl Harness {
         } else {
             run.train(&self.stop, |step, net| {
                 let which = order.samples_of(step);
-                let goal = Goal::Answer;
-                self.on_features(net, goal, quantiser, selection, &parts.train, &which)
+                let behind = Some(Behind::Learning(&net.tail));
+                self.on_features(net, behind, quantiser, selection, &parts.train, &which)
             })
         }
     }
 
-    /// One step on cached features.
+    /// One step on cached features: from the answers of what is behind, or from the feature alone.
     fn on_features<C: LearnedCodec>(
         &self,
         net: &SplitNet<C>,
-        goal: Goal,
+        behind: Option<Behind<'_>>,
         quantiser: Quantiser,
         selection: &Selection,
         features: &Features,
@@ -316,35 +322,25 @@ impl Harness {
         let restored = net.codec.decode(quantiser.straight_through(latent));
         let error = relative_error(restored.clone(), feature);
         let samples = which.len();
-        if goal == Goal::Feature {
+        let Some(behind) = behind else {
             return Ok(Step {
                 loss: error,
                 samples,
                 measures: Vec::new(),
             });
-        }
-        let logits = net.tail.forward(restored);
+        };
+        let (answers, right) = behind.answer(restored, &classes, &self.tracked)?;
         let measures = vec![
-            ("accuracy", accuracy(&logits, &classes)),
+            ("accuracy", right),
             (
                 "feature_error",
                 f64::from(error.clone().detach().try_into_scalar::<f32>()?),
             ),
         ];
-        let answers = cross_entropy(logits, targets(&classes, &self.tracked));
         Ok(Step {
             loss: answers + error * self.args.codec.feature_weight as f32,
             samples,
             measures,
         })
     }
-}
-
-/// What a codec learns from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Goal {
-    /// The feature itself.
-    Feature,
-    /// The answers behind it.
-    Answer,
 }

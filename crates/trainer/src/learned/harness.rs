@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aecnn::digest::sha256_hex_of;
+use aecnn::resnet::TailGradient;
 use aecnn::resnet::trainable::ResNet50;
 use aecnn::{FeatureShape, Split};
 use anyhow::{Context, Result, ensure};
@@ -14,10 +15,11 @@ use clap::Args;
 use rayon::prelude::*;
 
 use super::features::Features;
+use super::network::Unfreeze;
 use crate::data::{Order, Pack, Part, View, input, view};
 use crate::model::ModelFolder;
 use crate::progress::bar;
-use crate::train::{Backend, Group, Named, Settings, Stop, collect};
+use crate::train::{Backend, Group, Named, Settings, Stop, collect, precision};
 
 /// Pictures that go through the network at once where nothing learns.
 const BATCH: usize = 16;
@@ -46,6 +48,9 @@ pub(crate) struct CommonArgs {
     pub(super) cache: Option<PathBuf>,
     #[arg(long, value_enum, default_value_t = Backend::Flex)]
     pub(super) backend: Backend,
+    /// Run the tail in half precision where it does not learn. For GPUs.
+    #[arg(long)]
+    pub(super) half: bool,
     #[arg(long, default_value_t = 1)]
     pub(super) seed: u64,
     /// Pictures in a step.
@@ -246,6 +251,16 @@ impl Harness {
         let all = self.pack.of(part);
         let pixels = self.centre(which.iter().map(|at| all[*at]))?;
         Ok(self.input(&pixels, &self.device))
+    }
+
+    /// The tail of step 1's network, for where it does not learn; none where step 1 changed more than the classifier.
+    pub(super) fn frozen(&self, network: &ResNet50, split: Split) -> Result<Option<TailGradient>> {
+        if self.args.network_args.unfreeze != Unfreeze::None {
+            return Ok(None);
+        }
+        let precision = precision(self.args.half, &self.device)?;
+        let tail = self.model.tail_gradient(split, precision, &self.device)?;
+        Ok(Some(tail.with_head(network.head().clone())))
     }
 
     fn cache_folder(&self) -> PathBuf {

@@ -1,5 +1,8 @@
 //! What training makes small.
 
+use aecnn::resnet::TailGradient;
+use aecnn::resnet::trainable::Tail;
+use anyhow::{Context, Result};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
@@ -15,6 +18,47 @@ pub(super) fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tenso
         .gather(1, targets.unsqueeze_dim(1))
         .mean()
         .neg()
+}
+
+/// The network behind the split.
+#[derive(Clone, Copy)]
+pub(super) enum Behind<'a> {
+    /// As a module, whose weights may learn.
+    Learning(&'a Tail),
+    /// Its weights stay: what is known of the answer is brought back to the feature at once.
+    Frozen(&'a TailGradient),
+}
+
+impl Behind<'_> {
+    /// Mean cross-entropy of the answers to features, and the share of right answers.
+    pub(super) fn answer(
+        self,
+        feature: Tensor<4>,
+        classes: &[usize],
+        device: &Device,
+    ) -> Result<(Tensor<1>, f64)> {
+        let targets = targets(classes, device);
+        match self {
+            Self::Learning(tail) => {
+                let logits = tail.forward(feature);
+                let right = accuracy(&logits, classes);
+                Ok((cross_entropy(logits, targets), right))
+            }
+            Self::Frozen(tail) => {
+                let (logits, trace) = tail.forward(feature.clone().inner());
+                let logits = Tensor::from_inner(logits).require_grad();
+                let right = accuracy(&logits, classes);
+                let loss = cross_entropy(logits.clone(), targets);
+                let gradient = logits
+                    .grad(&loss.backward())
+                    .context("the loss gave no gradient for the answer")?;
+                let slope = Tensor::from_inner(trace.backward(gradient));
+                let along = (feature * slope).sum();
+                // The loss's value, with the slope's gradient.
+                Ok((along.clone() + (loss - along).detach(), right))
+            }
+        }
+    }
 }
 
 /// Squared error of a restored feature, as a share of the feature's own variation in the batch.

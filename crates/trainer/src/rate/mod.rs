@@ -31,6 +31,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use aecnn::codec::Rate;
+use aecnn::resnet::TailGradient;
 use anyhow::{Context, Result, ensure};
 use burn::lr_scheduler::module_lr_scheduler::{ModuleLearningRate, ModuleLrScheduler};
 use burn::module::ParamGroup;
@@ -42,8 +43,7 @@ use crate::data::PictureArgs;
 use crate::klt::rates::components_of;
 use crate::measure::BATCH;
 use crate::model::{ModelFolder, read_codec};
-use crate::slope::SlopedTail;
-use crate::train::{Backend, Stop};
+use crate::train::{Backend, Stop, precision};
 use model::{NetworkArgs, RateCodec};
 use pictures::Pictures;
 use prior::Prior;
@@ -74,6 +74,10 @@ pub(crate) struct TrainRateArgs {
     /// Where the arithmetic runs.
     #[arg(long, default_value = "flex", value_enum)]
     backend: Backend,
+    /// Run the network around the codec, which does not learn, in half precision. For GPUs: they do it several times as
+    /// fast.
+    #[arg(long)]
+    half: bool,
     /// Minutes of training in this call.
     #[arg(long, default_value_t = 60.0)]
     minutes: f64,
@@ -120,6 +124,7 @@ pub(crate) struct TrainRateArgs {
 
 pub(crate) fn run(args: &TrainRateArgs) -> Result<()> {
     let device = args.backend.device();
+    let precision = precision(args.half, &device)?;
     let tracked = device.clone().autodiff();
     let mut folder = ModelFolder::open(&args.model)?;
     let start = read_codec(&args.from)?;
@@ -148,11 +153,13 @@ pub(crate) fn run(args: &TrainRateArgs) -> Result<()> {
     };
     checkpoint::resume(&args.run, &mut trainer, &tracked)?;
 
+    let network = folder.network(&device)?.with_precision(precision);
     let teacher = step::Teacher {
-        front: plain.front(split),
-        tail: plain.tail(split),
+        front: network.front(split),
+        tail: network.tail(split),
+        precision,
     };
-    let tail = SlopedTail::load(&folder, split, &device)?;
+    let tail = folder.tail_gradient(split, precision, &device)?;
     let [k, _, _] = start.latent_shape();
     let loss = step::Loss {
         steps: start.rates.iter().map(|rate| rate.step).collect(),
@@ -202,7 +209,7 @@ fn train(
     args: &TrainRateArgs,
     trainer: &mut Trainer,
     teacher: &step::Teacher,
-    tail: &SlopedTail,
+    tail: &TailGradient,
     loss: &step::Loss,
     pictures: &Pictures,
     device: &Device,
@@ -226,9 +233,17 @@ fn train(
         });
         while trainer.step < last && !stop.now() {
             let batch = batches.recv().context("no further pictures")??;
-            let outcome = step::forward(trainer, teacher, tail, loss, batch, device)?;
+            let pending = step::forward(trainer, teacher, tail, loss, batch, device)?;
+            // A GPU has all of the step to do before anybody waits for it.
+            learn(args, trainer, &pending.loss);
+            let outcome = pending.read(&mut trainer.prior)?;
+            ensure!(
+                outcome.value.is_finite(),
+                "the loss is {} at step {}; a lower learning rate may help",
+                outcome.value,
+                trainer.step
+            );
             log.add(trainer.step, &outcome)?;
-            learn(args, trainer, &outcome.loss);
             if saved.elapsed() > interval {
                 checkpoint::save(&args.run, trainer)?;
                 saved = Instant::now();

@@ -17,6 +17,12 @@ pub(crate) struct NetworkArgs {
     /// Hidden units of the channel attention.
     #[arg(long, default_value_t = 32)]
     attention: usize,
+    /// Residual blocks that prepare the latent on the device.
+    #[arg(long, default_value_t = 0)]
+    prepare_blocks: usize,
+    /// Their hidden channels.
+    #[arg(long, default_value_t = 64)]
+    prepare_hidden: usize,
     /// Residual blocks that refine the decoded latent.
     #[arg(long, default_value_t = 2)]
     refine_blocks: usize,
@@ -30,6 +36,11 @@ impl NetworkArgs {
         NetworkConfig {
             attention: self.attention,
             gain: true,
+            prepare_blocks: self.prepare_blocks,
+            prepare_hidden: match self.prepare_blocks {
+                0 => 0,
+                _ => self.prepare_hidden,
+            },
             refine_blocks: self.refine_blocks,
             refine_hidden: self.refine_hidden,
         }
@@ -38,6 +49,8 @@ impl NetworkArgs {
     /// Whether these sizes are those of `start` and more.
     fn extends(&self, start: &NetworkConfig) -> bool {
         (start.attention == 0 || start.attention == self.attention)
+            && start.prepare_hidden <= self.prepare_hidden
+            && start.prepare_blocks <= self.prepare_blocks
             && start.refine_hidden <= self.refine_hidden
             && start.refine_blocks <= self.refine_blocks
     }
@@ -64,7 +77,7 @@ impl RateCodec {
         if transform.network.config != args.config() {
             ensure!(
                 args.extends(&transform.network.config),
-                "{} has networks of other sizes than --attention, --refine-blocks and --refine-hidden ask for: {:?}",
+                "{} has networks of other sizes than --attention, --prepare-* and --refine-* ask for: {:?}",
                 start.name,
                 transform.network.config
             );
@@ -114,10 +127,10 @@ impl RateCodec {
             let path = match name.as_str() {
                 "analysis.gain" => "encoder.gain".to_owned(),
                 "synthesis.gain" => "decoder.gain".to_owned(),
-                "refine.scale" => "decoder.refine.scale".to_owned(),
-                name => match name.strip_prefix("refine.") {
-                    Some(rest) => format!("decoder.refine.blocks.{rest}"),
-                    None => format!("encoder.{name}"),
+                name => match name.split_once('.') {
+                    Some(("refine", rest)) => format!("decoder.refine.{}", within_blocks(rest)),
+                    Some(("prepare", rest)) => format!("encoder.prepare.{}", within_blocks(rest)),
+                    _ => format!("encoder.{name}"),
                 },
             };
             network.tensors.insert(name, take(&path)?);
@@ -131,6 +144,15 @@ impl RateCodec {
             mean,
             network,
         })
+    }
+}
+
+/// The path of a tensor of residual blocks within their module: what begins with a number belongs to one block.
+fn within_blocks(name: &str) -> String {
+    if name.starts_with(|first: char| first.is_ascii_digit()) {
+        format!("blocks.{name}")
+    } else {
+        name.to_owned()
     }
 }
 
@@ -156,12 +178,11 @@ fn untrained(start: &CodecFile, latents: &[Vec<f32>], config: NetworkConfig, see
                 .iter()
                 .any(|part| name.ends_with(part))
                 && name != "attention.expand.weight";
-            let values = if name == "refine.scale" {
-                scales(start, latents)
-            } else if is_random {
-                (0..n).map(|_| he * normal()).collect()
-            } else {
-                vec![0.0; n]
+            let values = match name.as_str() {
+                "prepare.scale" | "refine.scale" => scales(start, latents),
+                "prepare.unit" => scales(start, latents).iter().map(|s| s.recip()).collect(),
+                _ if is_random => (0..n).map(|_| he * normal()).collect(),
+                _ => vec![0.0; n],
             };
             (name, values)
         })

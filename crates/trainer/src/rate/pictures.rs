@@ -61,9 +61,12 @@ impl Pictures {
 
     /// The crops of a step: the same for the same step and seed, whatever came before.
     pub(super) fn batch(&self, step: usize, size: usize, seed: u64) -> Result<Batch> {
-        let crops = (0..size)
-            .into_par_iter()
-            .map(|index| {
+        let values = INPUT * INPUT * 3;
+        let mut inputs = vec![0.0; size * values];
+        let seeds = inputs
+            .par_chunks_exact_mut(values)
+            .enumerate()
+            .map(|(index, input)| {
                 let at = step * size + index;
                 let (epoch, place) = (at / self.train.len(), at % self.train.len());
                 let mut random = fastrand::Rng::with_seed(
@@ -73,14 +76,11 @@ impl Pictures {
                 );
                 let picture = permuted(place, epoch, self.train.len(), seed);
                 let rgb = crop(&self.train[picture], &mut random)?;
-                Ok((normalise(&rgb, &self.preprocessing), random.u64(..)))
+                input.copy_from_slice(&normalise(&rgb, &self.preprocessing));
+                Ok(random.u64(..))
             })
             .collect::<Result<Vec<_>>>()?;
-        let (inputs, seeds): (Vec<_>, Vec<_>) = crops.into_iter().unzip();
-        Ok(Batch {
-            inputs: inputs.concat(),
-            seeds,
-        })
+        Ok(Batch { inputs, seeds })
     }
 }
 

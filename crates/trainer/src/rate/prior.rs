@@ -2,7 +2,6 @@
 
 use aecnn::codec::Rate;
 use burn::tensor::{Device, Tensor, TensorData};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// The share of the past in the running estimates, for each picture seen at a rate.
@@ -73,11 +72,20 @@ impl Prior {
         }
     }
 
-    /// Counts the symbols `[n, k, positions]` of pictures sent at these rates.
-    pub(super) fn update(&mut self, rates: &[usize], symbols: &[f32], positions: usize) {
-        let moments: Vec<Moments> = symbols
-            .par_chunks(positions)
-            .map(|symbols| Moments::of(symbols.iter().map(|symbol| f64::from(symbol.abs()))))
+    /// Takes in what pictures sent at these rates had of symbols in so many positions: how many were other than zero, and the
+    /// sum of their magnitudes, each `[n, k]`.
+    pub(super) fn update(
+        &mut self,
+        rates: &[usize],
+        [nonzero, magnitude]: &[Vec<f32>; 2],
+        positions: usize,
+    ) {
+        let n = positions as f64;
+        let moments: Vec<Moments> = (nonzero.iter().zip(magnitude))
+            .map(|(nonzero, magnitude)| Moments {
+                nonzero: f64::from(*nonzero) / n,
+                magnitude: f64::from(*magnitude) / n,
+            })
             .collect();
         let of_each = moments.chunks((moments.len() / rates.len()).max(1));
         for (rate, of_picture) in rates.iter().zip(of_each) {
@@ -171,7 +179,7 @@ mod tests {
             rates: vec![vec![none; 2]],
         };
         for _ in 0..1000 {
-            prior.update(&[0], &[0.0, 0.0, 2.0, -1.0], 2);
+            prior.update(&[0], &[vec![0.0, 2.0], vec![0.0, 3.0]], 2);
         }
         assert!(prior.rates[0][0].nonzero < 1e-6);
         assert!((prior.rates[0][1].nonzero - 1.0).abs() < 1e-3);

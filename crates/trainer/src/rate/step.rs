@@ -1,13 +1,13 @@
 //! One step of training: from pictures to the loss.
 
-use aecnn::resnet::{Front, Tail};
+use aecnn::resnet::{Front, Precision, Tail, TailGradient};
 use anyhow::{Context, Result};
 use burn::tensor::activation::{log_softmax, sigmoid};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 
 use super::Trainer;
 use super::pictures::Batch;
-use crate::slope::SlopedTail;
+use super::prior::Prior;
 
 /// How far from the rounding threshold, in steps, a value's cost still changes.
 const SOFTNESS: f64 = 0.12;
@@ -16,6 +16,8 @@ const SOFTNESS: f64 = 0.12;
 pub(super) struct Teacher {
     pub(super) front: Front,
     pub(super) tail: Tail,
+    /// In which it computes.
+    pub(super) precision: Precision,
 }
 
 /// What is minimised.
@@ -33,32 +35,67 @@ pub(super) struct Loss {
     pub(super) tail_drop: f64,
 }
 
-/// A step's loss and what it was made of, means over the batch.
-pub(super) struct Outcome {
+/// A step's loss and what it is made of, still on the device: to read any of it is to wait for the step.
+pub(super) struct Pending {
     /// What has the loss's gradient; its value says nothing.
     pub(super) loss: Tensor<1>,
+    rates: Vec<usize>,
+    /// Of each picture, relative to that before training.
+    divergence: Tensor<1>,
+    /// Of each picture.
+    bits: Tensor<1>,
+    /// Mean price of the bits.
+    cost: Tensor<1>,
+    /// How many symbols of each picture and channel are other than zero, and the sum of their magnitudes: `[n, k]`.
+    counts: [Tensor<2>; 2],
+    positions: usize,
+}
+
+/// What a step's loss was made of, means over the batch.
+pub(super) struct Outcome {
     /// Divergence relative to that before training.
     pub(super) divergence: f64,
-    /// Bits a picture, relative to those before training where lambda is exact.
+    /// Bits of each picture.
     pub(super) bits: Vec<f64>,
+    /// The rate of each picture.
     pub(super) rates: Vec<usize>,
     pub(super) value: f64,
 }
 
+impl Pending {
+    /// Waits for the step; what its symbols were goes into the prior.
+    pub(super) fn read(self, prior: &mut Prior) -> Result<Outcome> {
+        let read = |tensor: Tensor<1>| -> Result<Vec<f32>> { Ok(tensor.try_into_vec_as::<f32>()?) };
+        let [nonzero, magnitude] = self.counts.map(|counts| counts.flatten::<1>(0, 1));
+        let counts = [read(nonzero)?, read(magnitude)?];
+        prior.update(&self.rates, &counts, self.positions);
+        let divergence = read(self.divergence)?;
+        let n = divergence.len() as f64;
+        let divergence = divergence.iter().copied().map(f64::from).sum::<f64>() / n;
+        Ok(Outcome {
+            value: divergence + f64::from(read(self.cost)?[0]),
+            divergence,
+            bits: read(self.bits)?.into_iter().map(f64::from).collect(),
+            rates: self.rates,
+        })
+    }
+}
+
 pub(super) fn forward(
-    trainer: &mut Trainer,
+    trainer: &Trainer,
     teacher: &Teacher,
-    tail: &SlopedTail,
+    tail: &TailGradient,
     loss: &Loss,
     batch: Batch,
     device: &Device,
-) -> Result<Outcome> {
+) -> Result<Pending> {
     let (input, seeds) = batch.into_input(&device.clone().inner());
     let n = seeds.len();
-    let feature = teacher.front.forward(input);
+    let feature = teacher.front.forward(input.cast(teacher.precision.forth()));
     let wanted = log_softmax(teacher.tail.forward(feature.clone()), 1);
 
-    let latent = trainer.codec.encoder.forward(Tensor::from_inner(feature));
+    let feature = Tensor::from_inner(feature.cast(FloatDType::F32));
+    let latent = trainer.codec.encoder.forward(feature);
     let [_, k, rows, columns] = latent.dims();
     let rates: Vec<usize> = seeds
         .iter()
@@ -79,10 +116,12 @@ pub(super) fn forward(
     let values = scaled.clone().inner();
     let magnitude = values.clone().abs();
     let rounded = (magnitude + loss.rounding).floor();
-    let symbols = values.clone().sign() * rounded;
+    let symbols = values.sign() * rounded.clone();
 
     let kept = kept(&seeds, k, loss.tail_drop, device);
-    let restored = Tensor::from_inner(symbols.clone()) * reconstruction;
+    let counts = [rounded.clone().clamp_max(1.0), rounded]
+        .map(|counts| counts.flatten::<3>(2, 3).sum_dim(2).squeeze_dim(2));
+    let restored = Tensor::from_inner(symbols) * reconstruction;
     // Straight through: the restored value, with the gradient of the value itself.
     let through = scaled.clone() + (restored - scaled.clone()).detach();
     let feature = trainer
@@ -117,21 +156,18 @@ pub(super) fn forward(
     let slope = logits
         .grad(&gradients)
         .context("the divergence gave no gradient for the answer")?;
-    let slope = Tensor::from_inner(tail.backward(trace, slope)?);
+    let slope = Tensor::from_inner(trace.backward(slope));
     let cost = (bits.clone() * price).mean();
     let total = (feature * slope).sum() + cost.clone();
 
-    let read = |tensor: Tensor<1>| -> Result<Vec<f32>> { Ok(tensor.try_into_vec_as::<f32>()?) };
-    let symbols = symbols.try_into_vec_as::<f32>()?;
-    trainer.prior.update(&rates, &symbols, rows * columns);
-    let divergence = read(relative)?;
-    let divergence = divergence.iter().copied().map(f64::from).sum::<f64>() / n as f64;
-    Ok(Outcome {
-        value: divergence + f64::from(read(cost)?[0]),
-        divergence,
-        bits: read(bits)?.into_iter().map(f64::from).collect(),
-        rates,
+    Ok(Pending {
         loss: total,
+        rates,
+        divergence: relative.inner(),
+        bits: bits.inner(),
+        cost: cost.inner(),
+        counts,
+        positions: rows * columns,
     })
 }
 

@@ -109,6 +109,10 @@ fn train(model: &Path, from: &Path, run_folder: &Path, steps: usize, more: &[&st
         "2",
         "--attention",
         "4",
+        "--prepare-blocks",
+        "1",
+        "--prepare-hidden",
+        "8",
         "--refine-hidden",
         "8",
         "--name",
@@ -170,15 +174,23 @@ fn larger_networks_do_what_the_smaller_did() {
     let device = Device::flex().autodiff();
     let [k, rows, columns] = trained.latent_shape();
     let latents = Tensor::<4>::random([2, k, rows, columns], Distribution::Default, &device);
-    let restored = |hidden: &str, blocks: &str| {
-        let sizes = ["test", "--attention", "4", "--refine-hidden", hidden];
-        let sizes = SizesCli::parse_from(sizes.into_iter().chain(["--refine-blocks", blocks]));
+    let shape = [2, trained.transform().feature.channels, rows, columns];
+    let features = Tensor::<4>::random(shape, Distribution::Default, &device);
+    let coded = |hidden: &str, blocks: [&str; 2]| {
+        let mut sizes = vec!["test", "--attention", "4"];
+        sizes.extend(["--prepare-hidden", hidden, "--prepare-blocks", blocks[0]]);
+        sizes.extend(["--refine-hidden", hidden, "--refine-blocks", blocks[1]]);
+        let sizes = SizesCli::parse_from(sizes);
         let codec = RateCodec::from_codec(&trained, &[], &sizes.args, 1, &device).unwrap();
         let steps = Tensor::ones([2, 1, 1, 1], &device);
-        codec.decoder.forward(latents.clone(), &steps).into_data()
+        let latent = codec.encoder.forward(features.clone());
+        let feature = codec.decoder.forward(latents.clone(), &steps);
+        [latent.into_data(), feature.into_data()]
     };
-    let same = restored("8", "2");
-    for (hidden, blocks) in [("8", "3"), ("12", "2"), ("12", "3")] {
-        restored(hidden, blocks).assert_approx_eq::<f32>(&same, Tolerance::default());
+    let same = coded("8", ["1", "2"]);
+    for (hidden, blocks) in [("8", ["2", "3"]), ("12", ["1", "2"]), ("12", ["2", "3"])] {
+        for (larger, same) in coded(hidden, blocks).iter().zip(&same) {
+            larger.assert_approx_eq::<f32>(same, Tolerance::default());
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Where the arithmetic runs.
 
+use aecnn::resnet::Precision;
+use anyhow::{Result, ensure};
 use burn::tensor::Device;
 use clap::ValueEnum;
 
@@ -31,4 +33,16 @@ impl Backend {
             Self::Cuda => Device::cuda(0),
         }
     }
+}
+
+/// The precision of a network that does not learn, on this device.
+pub(crate) fn precision(half: bool, device: &Device) -> Result<Precision> {
+    ensure!(
+        !half || *device != Device::flex(),
+        "--half is for a GPU: give --backend as well, or leave it out"
+    );
+    Ok(match half {
+        true => Precision::Half,
+        false => Precision::Single,
+    })
 }

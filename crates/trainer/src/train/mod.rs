@@ -22,7 +22,7 @@ mod run;
 mod schedule;
 mod stop;
 
-pub(crate) use backend::Backend;
+pub(crate) use backend::{Backend, precision};
 pub(crate) use folder::RunFolder;
 pub(crate) use parameters::{Group, Named, collect, initialise, restore, values_of};
 pub(crate) use run::{Run, Settings, Step};

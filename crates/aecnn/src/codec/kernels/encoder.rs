@@ -3,7 +3,8 @@
 use burn::tensor::{Tensor, TensorData};
 use cpu_kernels::{Activation, After, Conv, within};
 
-use super::{GROUP, convolution, multiply};
+use super::prepare::Prepare;
+use super::{GROUP, convolution, multiply, whole_groups};
 use crate::codec::{CodecError, CodecFile, Network};
 use crate::resnet::kernels::planes;
 
@@ -12,6 +13,9 @@ use crate::resnet::kernels::planes;
 #[derive(Debug)]
 pub(in crate::codec) struct Encoder {
     groups: Vec<Conv>,
+    /// Channels of a group: all of them where [`Prepare`] needs all.
+    group: usize,
+    prepare: Option<Prepare>,
     /// Factors by channel and position.
     gain: Option<Vec<f32>>,
     attention: Option<Attention>,
@@ -26,12 +30,21 @@ impl Encoder {
         let (channels, block) = (transform.feature.channels, transform.block);
         let read = channels * block * block;
         let network = &transform.network;
-        let rows = transform.analysis.chunks(GROUP * read);
         let gain = || network.values("analysis.gain", &codec.latent_shape());
+        let prepare = (network.config.prepare_blocks > 0)
+            .then(|| Prepare::new(network, k))
+            .transpose()?;
+        let group = match prepare {
+            Some(_) => whole_groups(k),
+            None => GROUP,
+        };
+        let rows = transform.analysis.chunks(group * read);
         Ok(Self {
-            groups: (rows.zip(transform.analysis_bias.chunks(GROUP)))
+            groups: (rows.zip(transform.analysis_bias.chunks(group)))
                 .map(|(rows, bias)| convolution(rows, bias, [read, bias.len()], 1))
                 .collect(),
+            group,
+            prepare,
             gain: (network.config.gain)
                 .then(|| Ok::<_, CodecError>(gain()?.iter().map(|gain| gain.exp()).collect()))
                 .transpose()?,
@@ -54,12 +67,20 @@ impl Encoder {
         let positions = rows * columns;
 
         let mut latent = vec![0.0; n * channels * positions];
-        for (group, conv) in (self.groups.iter().enumerate()).take(channels.div_ceil(GROUP)) {
-            let values = within(|| conv.forward(&input, After::default())).to_planes();
-            let first = group * GROUP;
-            let length = (channels - first).min(GROUP) * positions;
+        let needed = channels.div_ceil(self.group);
+        for (group, conv) in self.groups.iter().enumerate().take(needed) {
+            let values = within(|| {
+                let latent = conv.forward(&input, After::default());
+                match &self.prepare {
+                    Some(prepare) => prepare.forward(latent),
+                    None => latent,
+                }
+            });
+            let values = values.to_planes();
+            let first = group * self.group;
+            let length = (channels - first).min(self.group) * positions;
             let pictures = latent.chunks_exact_mut(channels * positions);
-            for (picture, values) in pictures.zip(values.chunks_exact(GROUP * positions)) {
+            for (picture, values) in pictures.zip(values.chunks_exact(self.group * positions)) {
                 picture[first * positions..][..length].copy_from_slice(&values[..length]);
             }
         }

@@ -2,6 +2,7 @@
 
 mod decoder;
 mod encoder;
+mod prepare;
 mod refine;
 
 use cpu_kernels::Conv;

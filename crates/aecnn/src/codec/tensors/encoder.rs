@@ -6,16 +6,18 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::attention::Attention;
+use super::prepare::Prepare;
 use crate::codec::{CodecError, CodecFile};
 use crate::products::{Layout, convolve};
 use crate::weights::param;
 
 /// Feature to latent: a convolution whose kernel and stride are the codec's block; in trained
-/// codecs also gates from the channel attention and gains by position.
+/// codecs also residual blocks on what comes of it, gates from the channel attention and gains by position.
 #[derive(Module, Debug)]
 pub struct Encoder {
     weight: Param<Tensor<4>>,
     bias: Param<Tensor<1>>,
+    prepare: Option<Prepare>,
     /// Logarithms.
     gain: Option<Param<Tensor<3>>>,
     attention: Option<Attention>,
@@ -39,6 +41,9 @@ impl Encoder {
         Ok(Self {
             weight: param(Tensor::from_data(weight, device)),
             bias: param(Tensor::from_data(bias, device)),
+            prepare: (network.config.prepare_blocks > 0)
+                .then(|| Prepare::load(network, k, device))
+                .transpose()?,
             gain: (network.config.gain)
                 .then(|| network.param("analysis.gain", latent, device))
                 .transpose()?,
@@ -63,7 +68,14 @@ impl Encoder {
             .attention
             .as_ref()
             .map(|attention| attention.forward(feature.clone()));
-        let latent = self.analysis(feature, channels);
+        let latent = match &self.prepare {
+            // Every channel has a share in every other.
+            Some(prepare) => {
+                let [all] = self.bias.val().dims();
+                prefix(prepare.forward(self.analysis(feature, all)), 1, channels)
+            }
+            None => self.analysis(feature, channels),
+        };
         let latent = match gates {
             Some(gates) => latent * prefix(gates, 1, channels),
             None => latent,

@@ -3,6 +3,7 @@
 mod attention;
 mod decoder;
 mod encoder;
+mod prepare;
 mod refine;
 
 pub use attention::Attention;

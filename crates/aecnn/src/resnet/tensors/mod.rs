@@ -6,11 +6,12 @@ mod stem;
 
 use std::ops::Range;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, FloatDType, Tensor};
 
 pub(super) use self::stage::Stage;
 pub(super) use self::stem::Stem;
 use crate::Variant;
+use crate::resnet::precision::Precision;
 use crate::weights::{Weights, WeightsError};
 
 /// The layers in this form.
@@ -32,6 +33,17 @@ impl Layers {
         })
     }
 
+    /// With weights in this precision.
+    pub(super) fn with_precision(self, precision: Precision) -> Self {
+        Self {
+            stem: self.stem.map(|stem| precision.of(stem)),
+            stages: (self.stages.into_iter())
+                .map(|stage| precision.of(stage))
+                .collect(),
+        }
+    }
+
+    /// What comes in must be in the weights' precision, and so is what comes out.
     pub(super) fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let first = match &self.stem {
             Some(stem) => stem.forward(input),
@@ -41,7 +53,8 @@ impl Layers {
     }
 
     pub(super) fn pooled(&self, input: Tensor<4>) -> Tensor<2> {
-        pool(self.forward(input))
+        // Sums of many values: never in less than single precision.
+        pool(self.forward(input).cast(FloatDType::F32))
     }
 }
 

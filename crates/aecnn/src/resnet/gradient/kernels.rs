@@ -1,5 +1,4 @@
-//! The tail on the processor, with the gradient of what is made of its answer with respect to the
-//! feature. Its own weights stay as they are: what learns lies in front of it.
+//! The tail and its gradient by kernels for the processor.
 
 use std::sync::Arc;
 
@@ -7,35 +6,31 @@ use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, TensorData};
 use cpu_kernels::{Activation, After, Conv, map, mean};
 
-use super::kernels::{Activations, Bottleneck};
-use super::plan::{self, BlockConfig, Convolutions};
-use super::{STAGES, load_head};
+use crate::resnet::kernels::{Activations, Bottleneck};
+use crate::resnet::plan::{self, BlockConfig, Convolutions};
+use crate::resnet::{STAGES, load_head};
 use crate::weights::{Weights, WeightsError};
 use crate::{Split, Variant};
 
 /// Everything behind a split, forth and back.
 #[derive(Debug, Clone)]
-pub struct TailGradient {
+pub(super) struct TailGradient {
     blocks: Arc<Vec<(Bottleneck, Reverse)>>,
-    head: Linear,
+    pub(super) head: Linear,
     device: Device,
 }
 
-/// What the way back needs of the way forth.
+/// The way back, with what it needs of the way forth.
 #[derive(Debug)]
-pub struct Trace {
+pub(super) struct Trace {
+    tail: TailGradient,
     /// For each picture, block by block.
     pictures: Vec<Vec<Activations>>,
     shape: [usize; 4],
 }
 
 impl TailGradient {
-    /// Builds the tail of `split` from the parts that its front does not need.
-    ///
-    /// # Errors
-    ///
-    /// When a tensor is missing, misshapen or unreadable.
-    pub fn load(
+    pub(super) fn load(
         variant: Variant,
         split: Split,
         weights: &Weights<'_>,
@@ -57,9 +52,7 @@ impl TailGradient {
         })
     }
 
-    /// The feature `[n, channels, height, width]` to logits `[n, 1000]`.
-    #[must_use]
-    pub fn forward(&self, feature: Tensor<4>) -> (Tensor<2>, Trace) {
+    pub(super) fn forward(&self, feature: Tensor<4>) -> (Tensor<2>, Trace) {
         let shape = feature.dims();
         let [n, channels, height, width] = shape;
         let planes: Vec<f32> = feature.into_data().iter().collect();
@@ -80,27 +73,32 @@ impl TailGradient {
         let means = means.concat();
         let channels = means.len() / n.max(1);
         let means = Tensor::from_data(TensorData::new(means, [n, channels]), &self.device);
-        (self.head.forward(means), Trace { pictures, shape })
+        let trace = Trace {
+            tail: self.clone(),
+            pictures,
+            shape,
+        };
+        (self.head.forward(means), trace)
     }
+}
 
-    /// The gradient with respect to the logits `[n, 1000]` to that with respect to the feature.
-    #[must_use]
-    pub fn backward(&self, trace: &Trace, gradient: Tensor<2>) -> Tensor<4> {
-        let [n, channels, height, width] = trace.shape;
-        let means = gradient.matmul(self.head.weight.val().transpose());
+impl Trace {
+    pub(super) fn backward(&self, gradient: Tensor<2>) -> Tensor<4> {
+        let tail = &self.tail;
+        let [n, channels, height, width] = self.shape;
+        let means = gradient.matmul(tail.head.weight.val().transpose());
         let [_, wide] = means.dims();
         let means: Vec<f32> = means.into_data().iter().collect();
         let planes = map(n, |picture| {
-            let passed = &trace.pictures[picture];
-            let [_, _, rows, columns] = passed
-                .last()
-                .map_or(trace.shape, |last| last.output.shape());
+            let passed = &self.pictures[picture];
+            let [_, _, rows, columns] =
+                passed.last().map_or(self.shape, |last| last.output.shape());
             let share: Vec<f32> = means[picture * wide..][..wide]
                 .iter()
                 .map(|value| value / (rows * columns) as f32)
                 .collect();
             let last = Activation::uniform(&share, [1, wide, rows, columns]);
-            let blocks = self.blocks.iter().zip(passed).rev();
+            let blocks = tail.blocks.iter().zip(passed).rev();
             blocks
                 .fold(last, |gradient, ((_, block), passed)| {
                     block.backward(passed, gradient)
@@ -108,7 +106,7 @@ impl TailGradient {
                 .to_planes()
         });
         let shape = [n, channels, height, width];
-        Tensor::from_data(TensorData::new(planes.concat(), shape), &self.device)
+        Tensor::from_data(TensorData::new(planes.concat(), shape), &tail.device)
     }
 }
 

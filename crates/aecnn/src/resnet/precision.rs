@@ -1,0 +1,46 @@
+//! In which numbers a network computes.
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{FloatDType, Tensor};
+
+/// In which numbers a network computes on a graphics device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// Single.
+    Single,
+    /// Half: forth in 16 bits with ten of fraction, in which the weights are stored; back in 16 bits with the range of
+    /// single precision, for gradients are small. Sums and everything behind the last stage stay single.
+    Half,
+}
+
+impl Precision {
+    /// The type of pictures, features and all other activations.
+    #[must_use]
+    pub fn forth(self) -> FloatDType {
+        match self {
+            Self::Single => FloatDType::F32,
+            Self::Half => FloatDType::F16,
+        }
+    }
+
+    /// The type of gradients.
+    pub(super) fn back(self) -> FloatDType {
+        match self {
+            Self::Single => FloatDType::F32,
+            Self::Half => FloatDType::BF16,
+        }
+    }
+
+    /// The module with weights in what activations are in.
+    pub(super) fn of<M: Module>(self, module: M) -> M {
+        module.map(&mut Cast(self.forth()))
+    }
+}
+
+struct Cast(FloatDType);
+
+impl ModuleMapper for Cast {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|tensor| tensor.cast(self.0))
+    }
+}
