@@ -95,7 +95,7 @@ test('every way answers the same frames, with its bytes and steps', async () => 
 });
 
 test('a frame may send fewer channels than its rate has, and carries its latent', async () => {
-  const worker = await openWorker(browser, server.url, { split: 'stem' });
+  const worker = await openWorker(browser, server.url, { codec: 'klt-stem' });
   const codec = model.codecs.find((/** @type {any} */ { name }) => name === 'klt-stem');
   const rate = codec.rates.length - 1;
   /** @param {number | null} channels @returns {Way} */
@@ -168,7 +168,7 @@ test('an emulated link has the rate and the round trip that it was given', async
 });
 
 test('the automatic choice follows the link and says why', async () => {
-  const worker = await openWorker(browser, server.url, { split: 'stem' });
+  const worker = await openWorker(browser, server.url, { codec: 'klt-stem' });
   await worker.send({ type: 'automatic', goal: { kind: 'accuracy', deadlineMs: 1_500 } });
   await worker.send({ type: 'link-emulation', link: { kbps: 100_000, rttMs: 20, jitterMs: 0, loss: 0 } });
   /** @type {ResultMessage[]} */
