@@ -153,7 +153,7 @@ pub(crate) fn run(args: &TrainRateArgs) -> Result<()> {
     };
     checkpoint::resume(&args.run, &mut trainer, &tracked)?;
 
-    let network = folder.network(&device)?.with_precision(precision);
+    let network = plain.clone().with_precision(precision);
     let teacher = step::Teacher {
         front: network.front(split),
         tail: network.tail(split),
