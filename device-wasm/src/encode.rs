@@ -93,7 +93,7 @@ pub async fn encode_picture(
     timings.preprocess = watch.lap();
 
     let feature = match helpers.filter(|helpers| helpers.count(model.split()) > 0) {
-        Some(helpers) => strips::front(model, &seen, input, helpers).await?,
+        Some(helpers) => strips::front(model.shared(), &seen, input, helpers).await?,
         None => front(model, input),
     };
     if settings.profiling {

@@ -10,6 +10,7 @@ use aecnn::{FeatureShape, Split};
 use burn::tensor::Device;
 
 use crate::error::DeviceError;
+use crate::strips::Shared;
 
 /// What a front and a codec are made from.
 #[derive(Debug, Clone, Copy)]
@@ -110,6 +111,16 @@ impl LoadedModel {
     #[must_use]
     pub fn feature(&self) -> FeatureShape {
         self.feature
+    }
+
+    /// The front, to be shared with helpers.
+    pub(crate) fn shared(&self) -> Shared<'_> {
+        Shared {
+            front: &self.front,
+            split: self.split(),
+            shape: self.feature,
+            device: &self.device,
+        }
     }
 
     /// The codec's rate number `index`.

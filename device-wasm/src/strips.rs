@@ -4,15 +4,15 @@ use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
 
-use aecnn::Split;
 use aecnn::manifest::Manifest;
 use aecnn::preprocess::{INPUT, Preprocessing};
 use aecnn::resnet::Front;
+use aecnn::{FeatureShape, Split};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::encode::{network_input, read_back};
 use crate::error::DeviceError;
-use crate::model::{LoadedModel, load_front};
+use crate::model::load_front;
 
 /// Rows of a feature, `[channels, rows, width]`, on their way.
 pub type Rows<'a> = Pin<Box<dyn Future<Output = Result<Vec<f32>, DeviceError>> + 'a>>;
@@ -96,21 +96,35 @@ impl Helper {
     }
 }
 
+/// A front that can be shared.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shared<'a> {
+    pub(crate) front: &'a Front,
+    pub(crate) split: Split,
+    /// The feature's.
+    pub(crate) shape: FeatureShape,
+    pub(crate) device: &'a Device,
+}
+
 /// What the network sees, and the same as its `input`, to the feature, each of the helpers with its share of the rows. A share that
 /// does not come is computed here.
 pub(crate) async fn front(
-    model: &LoadedModel,
+    shared: Shared<'_>,
     seen: &[u8],
     input: Tensor<4>,
     helpers: &dyn Helpers,
 ) -> Result<Tensor<4>, DeviceError> {
-    let split = model.split();
-    let shape = model.feature();
+    let Shared {
+        front,
+        split,
+        shape,
+        device,
+    } = shared;
     let Some(extra) = Extra::of(split) else {
-        return Ok(model.front.forward(input));
+        return Ok(front.forward(input));
     };
     let shares = extra.shares(shape.height, 1 + helpers.count(split));
-    let rows = |rows: &Range<usize>| model.front.rows(input.clone(), rows.clone());
+    let rows = |rows: &Range<usize>| front.rows(input.clone(), rows.clone());
     let asked: Vec<Rows<'_>> = (shares.iter().skip(1))
         .map(|share| helpers.ask(split, seen, share.clone()))
         .collect();
@@ -130,7 +144,7 @@ pub(crate) async fn front(
         }
     }
     let data = TensorData::new(feature, [1, shape.channels, shape.height, shape.width]);
-    Ok(Tensor::from_data(data, &model.device))
+    Ok(Tensor::from_data(data, device))
 }
 
 /// What a share takes beyond its own rows, in rows: measured, for it depends on sizes of tiles as well.

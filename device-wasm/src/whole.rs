@@ -3,12 +3,12 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use aecnn::Split;
 use aecnn::classes::{softmax, top_k};
 use aecnn::manifest::{Manifest, ManifestError};
 use aecnn::preprocess::Preprocessing;
 use aecnn::resnet::{Front, ResNet50, part_names};
 use aecnn::weights::Weights;
+use aecnn::{Split, Variant};
 use burn::tensor::{Device, Tensor};
 use wire::Prediction;
 
@@ -16,6 +16,7 @@ use crate::clock::Stopwatch;
 use crate::encode::{Picture, StepTimings, network_input, read_back, see};
 use crate::error::DeviceError;
 use crate::model::check_part;
+use crate::strips::{self, Helpers, Shared};
 
 /// What is awaited between the network's stages.
 pub type Between<'a> = &'a dyn Fn() -> Pin<Box<dyn Future<Output = ()> + 'a>>;
@@ -29,6 +30,7 @@ pub struct Whole {
     network: ResNet50,
     preprocessing: Preprocessing,
     labels: Vec<String>,
+    variant: Variant,
     device: Device,
 }
 
@@ -62,9 +64,15 @@ impl Whole {
         manifest.labels.check(labels)?;
         let labels = serde_json::from_slice(labels).map_err(ManifestError::from)?;
         Ok(Self {
-            network: ResNet50::load(manifest.variant, &Weights::read(&parts)?, device)?,
+            network: ResNet50::load(
+                manifest.variant,
+                manifest.classes,
+                &Weights::read(&parts)?,
+                device,
+            )?,
             preprocessing: manifest.preprocessing.clone(),
             labels,
+            variant: manifest.variant,
             device: device.clone(),
         })
     }
@@ -75,8 +83,9 @@ impl Whole {
         self.network.front(split)
     }
 
-    /// Takes a picture all the way to its `most` most probable classes. On the processor that keeps the thread; where something
-    /// else is not to wait so long, `between` lets it have its turn.
+    /// Takes a picture all the way to its `most` most probable classes; with `helpers` the layers up to the deepest split whose
+    /// front they have are shared with them. On the processor that keeps the thread; where something else is not to wait so
+    /// long, `between` lets it have its turn.
     ///
     /// # Errors
     ///
@@ -86,15 +95,32 @@ impl Whole {
         picture: Picture<'_>,
         most: usize,
         between: Option<Between<'_>>,
+        helpers: Option<&dyn Helpers>,
     ) -> Result<Classified, DeviceError> {
         let mut timings = StepTimings::default();
         let mut watch = Stopwatch::start();
         let seen = see(picture, &self.preprocessing)?;
         let input = network_input(&seen, &self.preprocessing, &self.device);
         timings.preprocess = watch.lap();
-        let logits = match between {
-            None => self.network.forward(input),
-            Some(between) => self.in_stages(input, between).await,
+        let shared = helpers.and_then(|helpers| Some((deepest(helpers)?, helpers)));
+        let (from, feature) = match shared {
+            None => (None, input),
+            Some((split, helpers)) => {
+                let front = self.network.front(split);
+                let shared = Shared {
+                    front: &front,
+                    split,
+                    shape: self.variant.feature_shape(split),
+                    device: &self.device,
+                };
+                let feature = strips::front(shared, &seen, input, helpers).await?;
+                (Some(split), feature)
+            }
+        };
+        let logits = match (between, from) {
+            (None, None) => self.network.forward(feature),
+            (None, Some(split)) => self.network.tail(split).forward(feature),
+            (Some(between), from) => self.in_stages(from, feature, between).await,
         };
         let logits = read_back(logits).await?;
         timings.front = watch.lap();
@@ -116,15 +142,27 @@ impl Whole {
         })
     }
 
-    /// As the network's `forward`, stage after stage.
-    async fn in_stages(&self, input: Tensor<4>, between: Between<'_>) -> Tensor<2> {
-        let mut feature = input;
-        let mut from = None;
+    /// What enters behind `from`, or a picture's input, to the logits, stage after stage.
+    async fn in_stages(
+        &self,
+        mut from: Option<Split>,
+        mut feature: Tensor<4>,
+        between: Between<'_>,
+    ) -> Tensor<2> {
         for to in CUTS {
+            if from.is_some_and(|from| to <= from) {
+                continue;
+            }
             feature = self.network.section(from, to).forward(feature);
             between().await;
             from = Some(to);
         }
         self.network.tail(CUTS[CUTS.len() - 1]).forward(feature)
     }
+}
+
+/// The deepest split up to which helpers have the network.
+fn deepest(helpers: &dyn Helpers) -> Option<Split> {
+    let mut cuts = CUTS.into_iter().rev();
+    cuts.find(|split| helpers.count(*split) > 0)
 }

@@ -24,6 +24,7 @@ use device_wasm::model::{LoadedModel, ModelFiles};
 use device_wasm::models::Models;
 use device_wasm::strips::{Helper, Helpers, Rows};
 use device_wasm::way::{Format, Way};
+use device_wasm::whole::Between;
 use feature_codec::{Counts, Tables};
 use wire::{Frame, Limits};
 
@@ -486,14 +487,24 @@ fn the_whole_network_answers_as_the_uncompressed_one() {
         width: rgba.width(),
         height: rgba.height(),
     };
-    let answer = at_once(whole.classify(picture, 3, None)).unwrap();
+    let answer = at_once(whole.classify(picture, 3, None, None)).unwrap();
     let turns = std::cell::Cell::new(0);
     let between = || -> std::pin::Pin<Box<dyn Future<Output = ()>>> {
         turns.set(turns.get() + 1);
         Box::pin(std::future::ready(()))
     };
-    let in_stages = at_once(whole.classify(picture, 3, Some(&between))).unwrap();
+    let in_stages = at_once(whole.classify(picture, 3, Some(&between), None)).unwrap();
     assert_eq!((&in_stages.top, turns.get()), (&answer.top, 4));
+    for between in [None, Some(&between as Between<'_>)] {
+        turns.set(0);
+        let hands = Hands::new(&[Deed::Help]);
+        let shared = at_once(whole.classify(picture, 3, between, Some(&hands))).unwrap();
+        assert!(hands.deeds.borrow().is_empty(), "nobody was asked");
+        assert_eq!(shared.top[0].class, answer.top[0].class);
+        let difference = shared.top[0].probability - answer.top[0].probability;
+        assert!(difference.abs() < 1e-3, "{difference}");
+        assert_eq!(turns.get(), if between.is_some() { 2 } else { 0 });
+    }
     assert_eq!(answer.top.len(), 3);
     assert!(
         answer

@@ -4,7 +4,7 @@ import { chooseBuilds } from './builds.js';
 import { createDevice } from './device.js';
 import { DownloadError } from './download.js';
 import { Helpers, threadsHere } from './helpers.js';
-import { codecByName, fetchFiles, fetchManifest, filesOfCodec, filesOfWhole, megabytes, pickCodec, pickRate } from './model.js';
+import { codecByName, fetchFiles, fetchManifest, filesOfCodec, filesOfWhole, frontOf, megabytes, pickCodec, pickRate } from './model.js';
 
 /** @typedef {import('../messages.js').Manifest} Manifest */
 /** @typedef {import('../messages.js').CodecEntry} CodecEntry */
@@ -26,6 +26,8 @@ const ABNORMAL = 1006;
 const REASON_MS = 200;
 /** What a token is made of: it goes to the server as the name of a subprotocol. */
 const TOKEN = /^[A-Za-z0-9._~-]+$/;
+/** Helpers share the whole network up to there: behind it are too few rows. */
+const SHARED = 'stage2';
 /** A frame that fails waits so long for the news that the device is lost. */
 const LOST_MS = 300;
 
@@ -141,6 +143,8 @@ export class Device extends EventTarget {
     rust.loadWhole(parts, other);
     const ms = await rust.warmUp(true);
     this.#whole = true;
+    const shared = Object.fromEntries(frontOf(SHARED).map((name) => [name, parts[name]]));
+    this.#helpers?.load(JSON.stringify(this.manifest), SHARED, shared);
     return { bytes, ms };
   }
 

@@ -71,14 +71,17 @@ export function pickRate(codec, wanted) {
   throw new Error(`The address asks for the rate “${wanted}”, which the codec “${codec.name}” does not have. It has: ${offered}.`);
 }
 
+/** The parts of the front of a split. @param {string} split */
+export const frontOf = (split) => FRONT.slice(0, FRONT.indexOf(split) + 1);
+
 /**
  * The weights of the front that a codec needs, and the codec.
  * @param {Manifest} manifest @param {CodecEntry} codec
  * @param {boolean} withFront whether the weights are needed as well
  */
 export function filesOfCodec(manifest, codec, withFront) {
-  const cut = FRONT.indexOf(codec.split);
-  const parts = withFront ? manifest.parts.filter((part) => FRONT.indexOf(part.name) >= 0 && FRONT.indexOf(part.name) <= cut) : [];
+  const front = frontOf(codec.split);
+  const parts = withFront ? manifest.parts.filter((part) => front.includes(part.name)) : [];
   return { parts, other: codec.device ?? codec };
 }
 

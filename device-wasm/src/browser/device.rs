@@ -163,7 +163,9 @@ impl Core {
         let mut watch = Stopwatch::start();
         let pixels = self.canvas.borrow_mut().read(&frame.source)?;
         let capture = watch.lap();
-        let mut classified = whole.classify(pixels.picture(), most, between).await?;
+        let helpers = self.helpers.borrow().clone();
+        let helpers = helpers.as_deref().map(|helpers| helpers as &dyn Helpers);
+        let mut classified = (whole.classify(pixels.picture(), most, between, helpers)).await?;
         classified.timings.capture = capture;
         classified.timings.total += capture;
         Ok((self.next_sequence(), classified))
@@ -346,7 +348,7 @@ impl Device {
         let start = now_ms();
         if whole == Some(true) {
             let whole = self.core.models.borrow().whole()?;
-            whole.classify(picture, 1, None).await?;
+            whole.classify(picture, 1, None, None).await?;
         } else {
             let (model, rate) = self.core.chosen()?;
             let sequence = self.core.sequence.get();
