@@ -13,8 +13,8 @@ use crate::{page, process, servers, tools, workspace};
 enum Suite {
     /// The front in the browser against onnxruntime-web and TensorFlow.js, by one thread and by several.
     Device,
-    /// The server's engine on the CPU against onnxruntime, whole and behind the splits, with one
-    /// thread and with all.
+    /// The server's engine on the CPU against onnxruntime and PyTorch (some gigabytes, installed beside the bench), whole
+    /// and behind the splits, with one thread and with all.
     Server,
     /// The entropy coder: bytes against the tables' entropy, symbols a second.
     Codec,
