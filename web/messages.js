@@ -18,6 +18,7 @@
  * @typedef {object} Settings
  * @property {'webgpu' | 'cpu' | 'scalar' | null} backend
  * @property {number | null} threads on the CPU; null: as many as suit the machine
+ * @property {string | null} model a model's name, where the server has several
  * @property {string | null} split
  * @property {string | null} codec a codec's name, where a split has several
  * @property {string | null} rate a rate's name or its index

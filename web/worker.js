@@ -72,7 +72,7 @@ function enqueue(work, vital = true) {
 async function start(settings, token) {
   server = settings.server;
   onProgress({ label: 'Asking the server for its models', share: null, detail: '' });
-  const manifest = await untilReachable(() => fetchManifest(HERE));
+  const manifest = await untilReachable(() => fetchManifest(HERE, settings.model));
   tell({ type: 'models', manifest });
   const progress = (/** @type {string} */ label, /** @type {number | null} */ share, /** @type {string} */ detail) => onProgress({ label, share, detail });
   device = await untilReachable(() => Device.create(HERE, manifest, settings.backend, settings.threads, progress));

@@ -1,7 +1,7 @@
 // The pickers: where to cut, how much to send.
 
 import { byId, make, setText } from './dom.js';
-import { size, splitName } from './format.js';
+import { methodName, size, splitName } from './format.js';
 
 /** @typedef {import('../messages.js').Manifest} Manifest */
 /** @typedef {import('../messages.js').CodecEntry} CodecEntry */
@@ -31,7 +31,7 @@ export function showControls(model, choose) {
   options.replaceChildren(...model.codecs.map((entry) => {
     const input = make('input', { type: 'radio', name: 'codec', value: entry.name });
     input.addEventListener('change', () => onChoose(entry, nearestRate(entry)));
-    const title = several ? `${splitName(entry.split)} · ${entry.method.toUpperCase()}` : splitName(entry.split);
+    const title = several ? `${splitName(entry.split)} · ${methodName(entry.method)}` : splitName(entry.split);
     return make('label', { 'data-split': entry.split }, input, title, make('small', {}, size(downloadBytes(model, entry))));
   }));
   rate.addEventListener('input', () => describeRate());

@@ -1,7 +1,7 @@
 // Agreement against bytes, for the codecs that the server offers, with the visitor's place on it.
 
 import { byId } from './dom.js';
-import { size, splitName } from './format.js';
+import { methodName, size, splitName } from './format.js';
 
 /** @typedef {import('../messages.js').Manifest} Manifest */
 
@@ -69,12 +69,12 @@ function draw(manifest) {
   svg.append(shape('text', { x: width - PLOT.right, y: HEIGHT - 2, 'text-anchor': 'end' }, 'a frame'));
   manifest.codecs.forEach((codec, index) => {
     const points = codec.rates.map(({ mean_bytes, agreement }) => `${x(mean_bytes).toFixed(1)} ${y(agreement).toFixed(1)}`);
-    const kind = codec.method === 'klt' ? 'plain' : 'learned';
+    const kind = codec.method === 'aecnn' ? 'learned' : 'plain';
     svg.append(shape('path', { d: `M${points.join('L')}`, class: `series ${kind} dash${index % 4}` }));
     for (const { mean_bytes, agreement } of codec.rates) svg.append(shape('circle', { cx: x(mean_bytes), cy: y(agreement), r: 2.5, class: `dot ${kind}` }));
   });
   for (const { codec, left, top } of placeNames(manifest, x, y)) {
-    svg.append(shape('text', { x: left, y: top, 'text-anchor': 'end', class: `name ${codec.method === 'klt' ? 'plain' : 'learned'}` }, nameOf(codec)));
+    svg.append(shape('text', { x: left, y: top, 'text-anchor': 'end', class: `name ${codec.method === 'aecnn' ? 'learned' : 'plain'}` }, nameOf(codec)));
   }
   you = shape('circle', { r: 7, class: 'you', visibility: 'hidden' });
   svg.append(you);
@@ -101,7 +101,7 @@ function placeNames({ codecs }, x, y) {
 
 /** @param {Manifest['codecs'][number]} codec */
 function nameOf(codec) {
-  return `${splitName(codec.split)} ${codec.method.toUpperCase()}`;
+  return `${splitName(codec.split)} ${methodName(codec.method)}`;
 }
 
 /** @param {number} bytes of the newest frame @param {number} agreement of its rate */

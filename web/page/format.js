@@ -45,6 +45,12 @@ export function splitName(split) {
   return split === 'stem' ? 'Stem' : split.replace(/^stage(\d)$/, 'Stage $1');
 }
 
+/** @type {Record<string, string>} */
+const METHODS = { klt: 'KLT', aecnn: 'AECNN', paper: 'paper’s AECNN' };
+
+/** How a codec was made, for people. @param {string} method */
+export const methodName = (method) => METHODS[method] ?? method;
+
 /** Messages of programs begin small and end bare. @param {string} text */
 export function sentence(text) {
   if (text === '') return '';

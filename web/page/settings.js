@@ -50,7 +50,7 @@ export function readSettings(location) {
     settings: {
       backend: read('backend', (text) => BACKENDS.find((name) => name === text), null, `known; it can be ${BACKENDS.join(', ')}`),
       threads: read('threads', (text) => wholeIn(text, 1, 16), null, 'a number of threads; it can be 1 to 16'),
-      split: query.get('split'), codec: query.get('codec'), rate: query.get('rate'), server,
+      model: query.get('model'), split: query.get('split'), codec: query.get('codec'), rate: query.get('rate'), server,
     },
     page: {
       sample: query.get('sample'),

@@ -1,6 +1,6 @@
 // The ways a frame can go, and what people call them.
 
-import { splitName } from './format.js';
+import { methodName, splitName } from './format.js';
 
 /** @typedef {import('../messages.js').Way} Way */
 /** @typedef {import('../messages.js').Manifest} Manifest */
@@ -38,7 +38,7 @@ export function wayName(way, manifest) {
       const rate = codec?.rates[way.rate];
       if (!codec || !rate) return WAY_NAMES.features;
       const channels = way.channels === null || way.channels >= rate.channels ? '' : `, ${way.channels} of ${rate.channels} channels`;
-      return `${WAY_NAMES.features}, ${splitName(codec.split)} ${codec.method.toUpperCase()} ${rate.name}${channels}`;
+      return `${WAY_NAMES.features}, ${splitName(codec.split)} ${methodName(codec.method)} ${rate.name}${channels}`;
     }
     case 'picture':
       return way.format === 'raw' ? WAY_NAMES.raw : `${WAY_NAMES[way.format]}, quality ${way.quality}`;

@@ -47,11 +47,11 @@ test('the address brings back what the link to this page was made of', () => {
     sample: 'daisy.jpg', quality: 40, link: PRESETS['3g'].link, compare: /** @type {const} */ (['features', 'webp']), sameBytes: true,
     goal: /** @type {const} */ ({ kind: 'accuracy', deadlineMs: 250 }), channels: 17,
   };
-  const address = permalink(at('http://localhost:8080/?backend=cpu&link=lte#x'), { split: 'stage2', codec: 'a', rate: '1100B', ambiguous: true }, /** @type {any} */ (page));
+  const address = permalink(at('http://localhost:8080/?backend=cpu&model=flowers&link=lte#x'), { split: 'stage2', codec: 'a', rate: '1100B', ambiguous: true }, /** @type {any} */ (page));
   const back = readSettings(at(address));
   assert.equal(back.complaint, null);
   assert.deepEqual(back.page, page);
-  assert.deepEqual(back.settings, { backend: 'cpu', threads: null, split: 'stage2', codec: 'a', rate: '1100B', server: 'http://localhost:8080' });
+  assert.deepEqual(back.settings, { backend: 'cpu', threads: null, model: 'flowers', split: 'stage2', codec: 'a', rate: '1100B', server: 'http://localhost:8080' });
 
   const usual = readSettings(at('http://localhost:8080/'));
   const short = permalink(at('http://localhost:8080/?quality=40&goal=latency:0.8'), { split: 'stem', codec: 'a', rate: '1', ambiguous: false }, usual.page);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use aecnn::manifest::Manifest;
 use aecnn::preprocess::{INPUT, Preprocessing, normalise};
-use aecnn::resnet::{Precision, ResNet50, TailGradient, part_names, trainable};
+use aecnn::resnet::{CLASSES, Precision, ResNet50, TailGradient, part_names, trainable};
 use aecnn::weights::Weights;
 use aecnn::{Split, Variant};
 use burn::tensor::{Device, Tensor, TensorData, s};
@@ -49,7 +49,7 @@ fn input(golden: &Golden, device: &Device) -> Tensor<4> {
 
 fn load(folder: &Path, variant: Variant, device: &Device) -> ResNet50 {
     with_weights(folder, |weights| {
-        ResNet50::load(variant, weights, device).unwrap()
+        ResNet50::load(variant, CLASSES, weights, device).unwrap()
     })
 }
 
@@ -239,7 +239,8 @@ fn the_tails_gradient_is_burns() {
             // By the processor's kernels, and by operations, which is what a device that wants gradients gets.
             for on in [&device, &tracked] {
                 let ours = with_weights(&model_folder(), |weights| {
-                    TailGradient::load(variant, split, weights, Precision::Single, on).unwrap()
+                    TailGradient::load(variant, split, CLASSES, weights, Precision::Single, on)
+                        .unwrap()
                 });
                 let (logits, trace) =
                     ours.forward(Tensor::from_data(feature.clone().into_data(), on));
@@ -269,7 +270,7 @@ fn the_tails_gradient_is_burns() {
 fn a_front_without_some_channels_gives_the_others_as_they_were() {
     let device = Device::flex();
     let network = with_weights(&model_folder(), |weights| {
-        trainable::ResNet50::load(Variant::V1, weights, &device).unwrap()
+        trainable::ResNet50::load(Variant::V1, CLASSES, weights, &device).unwrap()
     });
     let input = input(&golden(), &device);
     let channels = [40i64, 3, 17];

@@ -45,8 +45,10 @@ impl ModelFolder {
 
     /// The whole network on `device`.
     pub(crate) fn network(&self, device: &Device) -> Result<ResNet50> {
-        let variant = self.manifest.variant;
-        self.with_weights(|weights| ResNet50::load(variant, weights, device))
+        let Manifest {
+            variant, classes, ..
+        } = self.manifest;
+        self.with_weights(|weights| ResNet50::load(variant, classes, weights, device))
     }
 
     /// The tail of `split` with its gradient.
@@ -56,14 +58,20 @@ impl ModelFolder {
         precision: Precision,
         device: &Device,
     ) -> Result<TailGradient> {
-        let variant = self.manifest.variant;
-        self.with_weights(|weights| TailGradient::load(variant, split, weights, precision, device))
+        let Manifest {
+            variant, classes, ..
+        } = self.manifest;
+        self.with_weights(|weights| {
+            TailGradient::load(variant, split, classes, weights, precision, device)
+        })
     }
 
     /// The whole network on `device`, as a module whose weights can be trained.
     pub(crate) fn trainable(&self, device: &Device) -> Result<trainable::ResNet50> {
-        let variant = self.manifest.variant;
-        self.with_weights(|weights| trainable::ResNet50::load(variant, weights, device))
+        let Manifest {
+            variant, classes, ..
+        } = self.manifest;
+        self.with_weights(|weights| trainable::ResNet50::load(variant, classes, weights, device))
     }
 
     fn with_weights<T>(

@@ -1,6 +1,6 @@
 //! Putting a finished codec beside the weights: its file, its measured rates, the manifest.
 
-use aecnn::codec::{CodecFile, Method};
+use aecnn::codec::CodecFile;
 use aecnn::manifest::{CodecEntry, FileEntry, RateEntry};
 use aecnn::resnet::ResNet50;
 use anyhow::{Context, Result};
@@ -53,11 +53,7 @@ pub(crate) fn publish(
     }
     let entry = CodecEntry {
         name: name.clone(),
-        method: match codec.method {
-            Method::Klt => "klt",
-            Method::Aecnn => "aecnn",
-        }
-        .to_owned(),
+        method: codec.method.name().to_owned(),
         split: codec.split,
         file: FileEntry::of(file, &bytes),
         device: None,

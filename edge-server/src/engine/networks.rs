@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
 use aecnn::codec::{CodecFile, Decoder, dequantise};
+use aecnn::manifest::Manifest;
 use aecnn::preprocess::INPUT;
 use aecnn::resnet::{ResNet50, Tail};
 use aecnn::weights::Weights;
@@ -48,7 +49,10 @@ impl Backbones {
             return Ok(there);
         }
         let weights = Weights::read(&model.parts())?;
-        let whole = ResNet50::load(model.manifest.variant, &weights, device)?;
+        let Manifest {
+            variant, classes, ..
+        } = model.manifest;
+        let whole = ResNet50::load(variant, classes, &weights, device)?;
         let tails = Split::ALL.map(|split| whole.tail(split));
         let fresh = Arc::new(Backbone { whole, tails });
         let mut known = known();

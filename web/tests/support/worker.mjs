@@ -84,7 +84,7 @@ export async function openWorker(browser, url, settings, { allow, prepare } = {}
     if (message.type !== 'result') throw new Error(`no result: ${JSON.stringify(message)}`);
     return message;
   };
-  await send({ type: 'start', settings: { backend: 'cpu', threads: null, split: null, codec: null, rate: null, server: url, ...settings }, token: null });
+  await send({ type: 'start', settings: { backend: 'cpu', threads: null, model: null, split: null, codec: null, rate: null, server: url, ...settings }, token: null });
   await heard({ type: 'ready' });
   await heard({ type: 'link', state: 'ready' });
   return { page, send, heard, count, since, frame, answer, close };

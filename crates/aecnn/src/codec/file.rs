@@ -48,6 +48,21 @@ pub enum Method {
     /// The rate-optimised AECNN: channel attention, a bottleneck trained for accuracy and rate
     /// together, a refining decoder.
     Aecnn,
+    /// The AECNN of the paper: channels chosen by attention and scaled by it, one uniform step for all, a light
+    /// decoder. Coded by the same tables as the others.
+    Paper,
+}
+
+impl Method {
+    /// The method's name, as in files and manifests.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Klt => "klt",
+            Self::Aecnn => "aecnn",
+            Self::Paper => "paper",
+        }
+    }
 }
 
 /// A codec file that cannot be used.

@@ -106,17 +106,18 @@ impl Tail {
     pub fn load(
         variant: Variant,
         split: Split,
+        classes: usize,
         weights: &Weights<'_>,
         device: &Device,
     ) -> Result<Self, WeightsError> {
         Ok(Self {
             body: Body::load(false, split.stages()..STAGES, variant, weights, device)?,
-            head: load_head(weights, device)?,
+            head: load_head(classes, weights, device)?,
         })
     }
 
     /// The feature `[n, channels, height, width]` of [`Variant::feature_shape`] to logits
-    /// `[n, 1000]`.
+    /// `[n, classes]`.
     #[must_use]
     pub fn forward(&self, feature: Tensor<4>) -> Tensor<2> {
         self.head.forward(self.body.pooled(feature))
@@ -153,16 +154,17 @@ impl ResNet50 {
     /// When a tensor is missing, misshapen or unreadable.
     pub fn load(
         variant: Variant,
+        classes: usize,
         weights: &Weights<'_>,
         device: &Device,
     ) -> Result<Self, WeightsError> {
         Ok(Self {
             body: Body::load(true, 0..STAGES, variant, weights, device)?,
-            head: load_head(weights, device)?,
+            head: load_head(classes, weights, device)?,
         })
     }
 
-    /// `[n, 3, 224, 224]` to logits `[n, 1000]`.
+    /// `[n, 3, 224, 224]` to logits `[n, classes]`.
     #[must_use]
     pub fn forward(&self, input: Tensor<4>) -> Tensor<2> {
         self.head.forward(self.body.pooled(input))
@@ -210,12 +212,16 @@ impl ResNet50 {
     }
 }
 
-fn load_head(weights: &Weights<'_>, device: &Device) -> Result<Linear, WeightsError> {
+fn load_head(
+    classes: usize,
+    weights: &Weights<'_>,
+    device: &Device,
+) -> Result<Linear, WeightsError> {
     // Stored as `[classes, features]`, as everywhere in the field; burn multiplies from the right.
     let weight = weights
-        .tensor::<2>("head.weight", [CLASSES, 2048], device)?
+        .tensor::<2>("head.weight", [classes, 2048], device)?
         .transpose();
-    let bias = weights.tensor("head.bias", [CLASSES], device)?;
+    let bias = weights.tensor("head.bias", [classes], device)?;
     Ok(Linear {
         weight: param(weight),
         bias: Some(param(bias)),

@@ -86,6 +86,7 @@ impl ResNet50 {
     /// When a tensor is missing, misshapen or unreadable.
     pub fn load(
         variant: Variant,
+        classes: usize,
         weights: &Weights<'_>,
         device: &Device,
     ) -> Result<Self, WeightsError> {
@@ -94,11 +95,11 @@ impl ResNet50 {
             stages: (0..STAGES)
                 .map(|index| Stage::load(variant, index, weights, device))
                 .collect::<Result<_, _>>()?,
-            head: load_head(weights, device)?,
+            head: load_head(classes, weights, device)?,
         })
     }
 
-    /// `[n, 3, 224, 224]` to logits `[n, 1000]`.
+    /// `[n, 3, 224, 224]` to logits `[n, classes]`.
     #[must_use]
     pub fn forward(&self, input: Tensor<4>) -> Tensor<2> {
         self.tail(Split::Stem).forward(self.stem.forward(input))

@@ -15,7 +15,14 @@ impl ClassNames {
     /// Names are WordNet ids (`n01440764`), class names (`tench`, `great_white_shark`) and
     /// numbers.
     pub(super) fn new(labels: &[String]) -> Self {
-        let mut names = HashMap::new();
+        let mut names: HashMap<String, usize> = (0..labels.len())
+            .map(|class| (class.to_string(), class))
+            .collect();
+        // The ids are those of ImageNet's classes; other networks have classes of their own.
+        if labels.len() == WORDNET_IDS.lines().count() {
+            let ids = WORDNET_IDS.lines().enumerate();
+            names.extend(ids.map(|(class, id)| (id.to_owned(), class)));
+        }
         for (class, label) in labels.iter().enumerate() {
             // Two classes are called "crane" and "maillot": such a name stands for neither.
             let name = normalise(label);
@@ -27,10 +34,6 @@ impl ClassNames {
             {
                 names.insert(name, class);
             }
-            names.insert(class.to_string(), class);
-        }
-        for (class, id) in WORDNET_IDS.lines().enumerate() {
-            names.insert(id.to_owned(), class);
         }
         Self(names)
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use aecnn::digest::sha256_hex;
 use anyhow::{Context, Result, ensure};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -57,12 +57,23 @@ pub(crate) struct SplitArgs {
 }
 
 /// What a picture is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Part {
     Train,
     Validation,
     Test,
+}
+
+impl Part {
+    /// As in files and flags.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Validation => "validation",
+            Self::Test => "test",
+        }
+    }
 }
 
 /// A picture and what it is for.

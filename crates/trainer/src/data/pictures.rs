@@ -12,14 +12,21 @@ use rayon::prelude::*;
 use walkdir::WalkDir;
 
 use super::classes::{ClassNames, read_csv};
+use super::partition::{Part, Partition};
 
 /// Which pictures to use.
 #[derive(Args, Debug, Clone)]
 pub(crate) struct PictureArgs {
     /// Folder of pictures (JPEG, PNG, WebP), searched with its sub-folders; may be given several
     /// times.
-    #[arg(long, required = true)]
+    #[arg(long, required_unless_present = "partition")]
     pub(crate) images: Vec<PathBuf>,
+    /// Instead of a folder: the pictures of a part of a data set, as `trainer split` wrote it.
+    #[arg(long, requires = "part", conflicts_with_all = ["images", "labels"])]
+    pub(crate) partition: Option<PathBuf>,
+    /// Which part of it: train, validation or test.
+    #[arg(long, requires = "partition", value_enum)]
+    pub(crate) part: Option<Part>,
     /// Where the classes stand: `folders` (the folder's name is a WordNet id, a class name or a
     /// number) or a CSV file with a header.
     #[arg(long, default_value = "folders")]
@@ -56,29 +63,69 @@ pub(crate) struct Picture {
 impl PictureArgs {
     /// The pictures and, where `need_classes`, a class for each.
     pub(crate) fn find(&self, labels: &[String], need_classes: bool) -> Result<Vec<Picture>> {
-        let mut files = Vec::new();
-        for folder in &self.images {
-            files.extend(files_below(folder)?);
-        }
-        let wanted = |path: &Path| {
-            let path = path.to_string_lossy();
-            self.matching
-                .as_ref()
-                .is_none_or(|text| path.contains(text))
-                && !self.not_matching.iter().any(|text| path.contains(text))
-        };
-        files.retain(|path| wanted(path));
-
-        let mut pictures = if self.labels == "folders" {
-            from_folders(files, labels, need_classes)?
-        } else {
-            self.listed_in_csv(&files, labels.len())?
+        let mut pictures = match (&self.partition, self.part) {
+            (Some(path), Some(part)) => self.of_partition(path, part, labels, need_classes)?,
+            _ => self.of_folders(labels, need_classes)?,
         };
         if let Some(limit) = self.limit {
             pictures.truncate(limit);
         }
         ensure!(!pictures.is_empty(), "no picture is left to use");
         Ok(pictures)
+    }
+
+    fn of_folders(&self, labels: &[String], need_classes: bool) -> Result<Vec<Picture>> {
+        let mut files = Vec::new();
+        for folder in &self.images {
+            files.extend(files_below(folder)?);
+        }
+        files.retain(|path| self.wanted(path));
+        if self.labels == "folders" {
+            from_folders(files, labels, need_classes)
+        } else {
+            self.listed_in_csv(&files, labels.len())
+        }
+    }
+
+    fn of_partition(
+        &self,
+        path: &Path,
+        part: Part,
+        labels: &[String],
+        need_classes: bool,
+    ) -> Result<Vec<Picture>> {
+        let Partition {
+            roots,
+            classes,
+            pictures,
+            ..
+        } = Partition::read(path)?;
+        ensure!(
+            !need_classes || classes == labels,
+            "{} has other classes than the model: its first is {}, the model's {}",
+            path.display(),
+            classes.first().map_or("none", String::as_str),
+            labels.first().map_or("none", String::as_str)
+        );
+        let known = classes == labels;
+        Ok(pictures
+            .into_iter()
+            .filter(|entry| entry.part == part)
+            .map(|entry| Picture {
+                path: roots[entry.root].join(entry.path),
+                class: known.then_some(entry.class),
+            })
+            .filter(|picture| self.wanted(&picture.path))
+            .collect())
+    }
+
+    /// Whether a picture of this path is to be used.
+    fn wanted(&self, path: &Path) -> bool {
+        let path = path.to_string_lossy();
+        self.matching
+            .as_ref()
+            .is_none_or(|text| path.contains(text))
+            && !self.not_matching.iter().any(|text| path.contains(text))
     }
 
     /// Pictures from all over, in a random order, and `held_out` others; classes are not needed. At

@@ -27,6 +27,10 @@ pub(super) fn of(args: &EvaluateArgs) -> String {
     for _ in &pictures.images {
         option("images", &"DIR");
     }
+    if let (Some(path), Some(part)) = (&pictures.partition, pictures.part) {
+        option("partition", &quoted(&file_name(path)));
+        option("part", &part.name());
+    }
     if pictures.labels != "folders" {
         option("labels", &quoted(&file_name(Path::new(&pictures.labels))));
         for (name, value, default) in [

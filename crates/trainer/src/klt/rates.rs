@@ -38,14 +38,25 @@ pub(super) fn fit(
     rounding: f32,
     vigour: Vigour,
 ) -> Result<Vec<Rate>> {
+    let Transform { feature, block, .. } = transform;
+    let grid = [feature.height / block, feature.width / block];
+    let latents = latents(statistics, transform);
+    of_latents(&latents, grid, wanted_bytes, rounding, vigour)
+}
+
+/// One rate for each wanted mean payload, from the smallest, by the latents `[k, rows, columns]` of some pictures.
+pub(crate) fn of_latents(
+    latents: &[Vec<f32>],
+    grid: [usize; 2],
+    wanted_bytes: &[f64],
+    rounding: f32,
+    vigour: Vigour,
+) -> Result<Vec<Rate>> {
     ensure!(
         (0.0..=0.5).contains(&rounding),
         "--rounding must be 0 to 0.5, not {rounding}"
     );
-    let latents = latents(statistics, transform);
-    let Transform { feature, block, .. } = transform;
-    let grid = [feature.height / block, feature.width / block];
-    let components = components_of(&latents, grid[0] * grid[1]);
+    let components = components_of(latents, grid[0] * grid[1]);
     let mut wanted = wanted_bytes.to_vec();
     wanted.sort_by(f64::total_cmp);
     wanted
@@ -58,7 +69,7 @@ pub(super) fn fit(
                 rounding,
                 vigour,
             };
-            rate(&latents, &components, grid, name, quantiser)
+            rate(latents, &components, grid, name, quantiser)
                 .with_context(|| format!("the rate of {bytes} bytes"))
         })
         .collect()

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use aecnn::codec::{CodecFile, Decoder, Encoder, dequantise, quantise};
-use aecnn::resnet::{CLASSES, Precision, ResNet50};
+use aecnn::resnet::{Precision, ResNet50};
 use anyhow::{Context, Result, ensure};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Distribution, Tensor};
@@ -347,15 +347,15 @@ impl Around {
 /// are softened by `temperature`: where the network is sure of itself, the plain ones would say that
 /// nothing matters.
 fn probe(logits: Tensor<2>, temperature: f64, device: &Device) -> Tensor<1> {
-    let n = logits.dims()[0];
+    let shape = logits.dims();
     let p = softmax(logits.clone().detach() / temperature, 1);
     let centred = logits.clone() - (p.clone() * logits).sum_dim(1);
-    let direction = Tensor::<2>::random([n, CLASSES], Distribution::Normal(0.0, 1.0), device);
+    let direction = Tensor::<2>::random(shape, Distribution::Normal(0.0, 1.0), device);
     (direction * p.sqrt() * centred).sum()
 }
 
 /// `[n, channels, h, w]` to `[n * h/block * w/block, channels * block * block]`.
-fn gather_blocks(feature: Tensor<4>, block: usize) -> Tensor<2> {
+pub(crate) fn gather_blocks(feature: Tensor<4>, block: usize) -> Tensor<2> {
     let [n, channels, height, width] = feature.dims();
     let (rows, columns) = (height / block, width / block);
     feature
@@ -364,7 +364,8 @@ fn gather_blocks(feature: Tensor<4>, block: usize) -> Tensor<2> {
         .reshape([n * rows * columns, channels * block * block])
 }
 
-fn add(total: &mut [f64], more: &[f32]) {
+/// Adds value by value.
+pub(crate) fn add(total: &mut [f64], more: &[f32]) {
     for (total, more) in total.iter_mut().zip(more) {
         *total += f64::from(*more);
     }

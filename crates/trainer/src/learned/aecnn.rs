@@ -59,7 +59,7 @@ pub(crate) struct TrainAecnnArgs {
 }
 
 pub(crate) fn run(args: &TrainAecnnArgs) -> Result<()> {
-    let stop = Stop::install(args.common.minutes)?;
+    let stop = Stop::install(args.common.data.minutes)?;
     if train(args, stop)?.is_none() {
         say!("stopped; the same command goes on from here");
     }
@@ -68,7 +68,7 @@ pub(crate) fn run(args: &TrainAecnnArgs) -> Result<()> {
 
 /// Trains to the end. `None`: stopped before, to go on later.
 pub(super) fn train(args: &TrainAecnnArgs, stop: Stop) -> Result<Option<MethodResult>> {
-    let harness = Harness::open(&args.common, stop)?;
+    let harness = Harness::open(&args.common.data, stop)?;
     let split = args.common.split;
     let feature = harness.feature_shape(split);
     ensure!(
@@ -98,7 +98,7 @@ pub(super) fn train(args: &TrainAecnnArgs, stop: Stop) -> Result<Option<MethodRe
     let codec = codec(&harness, args, &attention, &mean, &kept, &parts.train)?;
     harness.train_codec(Method {
         name: "aecnn",
-        split,
+        args: &args.common,
         codec,
         selection: Selection::Kept(kept),
         network: &network,
@@ -138,23 +138,23 @@ fn attention(
         "split": split,
         "pack": harness.pack.digest,
         "network": digest(&collect(network)?),
-        "seed": args.common.seed,
-        "batch": args.common.batch,
-        "balance": args.common.balance,
+        "seed": args.common.data.seed,
+        "batch": args.common.data.batch,
+        "balance": args.common.data.balance,
         "reduction": args.reduction,
         "epochs": args.attention_epochs,
         "rate": args.attention_rate,
         "sparsity": args.sparsity,
     });
-    let folder = RunFolder::open(&args.common.out.join("attention"), &config)?;
+    let folder = RunFolder::open(&args.common.data.out.join("attention"), &config)?;
     let channels = parts.train.shape.channels;
     let hidden = (channels / args.reduction).max(1);
     let net = Attended {
         attention: ChannelAttention::new(channels, hidden, &harness.tracked),
         tail: tracked(tail),
     };
-    let net = initialise(net, "attention", args.common.seed)?;
-    let order = harness.order(&parts.train.classes, args.common.batch, 3);
+    let net = initialise(net, "attention", args.common.data.seed)?;
+    let order = harness.order(&parts.train.classes, args.common.data.batch, 3);
     let settings = harness.settings(
         "2 attention",
         order.steps(args.attention_epochs),
@@ -218,7 +218,7 @@ fn mean_attention(
 }
 
 /// The `keep` highest channels, the highest first; equal ones by their number.
-fn highest(mean: &[f64], keep: usize) -> Vec<usize> {
+pub(super) fn highest(mean: &[f64], keep: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..mean.len()).collect();
     order.sort_by(|a, b| mean[*b].total_cmp(&mean[*a]));
     order.truncate(keep);
@@ -247,8 +247,11 @@ fn codec(
         },
         &harness.tracked,
     );
-    let codec = initialise(codec, "", args.common.seed)?;
-    let mut values = cut_attention(&collect(attention)?, kept, hidden, feature.channels)?;
+    let codec = initialise(codec, "", args.common.data.seed)?;
+    let mut values: Named = cut_attention(attention, kept)?
+        .into_iter()
+        .map(|(name, data)| (format!("attention.{name}"), data))
+        .collect();
     let detail = values_of(&collect(&codec)?, "output.weight")?;
     // The hidden path starts almost silent beside the linear one.
     let detail: Vec<f32> = detail.into_iter().map(|value| 0.1 * value).collect();
@@ -285,20 +288,23 @@ fn codec(
     restore(codec, [("range".to_owned(), range)].into())
 }
 
-/// The attention's parameters for the kept channels only, by their names in the codec.
-fn cut_attention(whole: &Named, kept: &[usize], hidden: usize, channels: usize) -> Result<Named> {
+/// The attention's parameters for the kept channels only.
+pub(super) fn cut_attention(attention: &ChannelAttention, kept: &[usize]) -> Result<Named> {
+    let whole = collect(attention)?;
+    let inner = whole
+        .get("squeeze.bias")
+        .context("the attention has no inner bias")?;
+    let bias = values_of(&whole, "excite.bias")?;
+    let channels = bias.len();
     let pick = |row: &[f32]| -> Vec<f32> { kept.iter().map(|channel| row[*channel]).collect() };
-    let squeeze = values_of(whole, "squeeze.weight")?;
+    let squeeze = values_of(&whole, "squeeze.weight")?;
+    let hidden = squeeze.len() / channels;
     let squeeze: Vec<f32> = squeeze.chunks(channels).flat_map(pick).collect();
-    let excite = values_of(whole, "excite.weight")?;
+    let excite = values_of(&whole, "excite.weight")?;
     let excite: Vec<f32> = kept
         .iter()
         .flat_map(|channel| excite[channel * hidden..][..hidden].to_vec())
         .collect();
-    let bias = pick(&values_of(whole, "excite.bias")?);
-    let inner = whole
-        .get("squeeze.bias")
-        .context("the attention has no inner bias")?;
     let k = kept.len();
     Ok([
         (
@@ -307,9 +313,8 @@ fn cut_attention(whole: &Named, kept: &[usize], hidden: usize, channels: usize) 
         ),
         ("squeeze.bias", inner.clone()),
         ("excite.weight", TensorData::new(excite, [k, hidden, 1, 1])),
-        ("excite.bias", TensorData::new(bias, [k])),
+        ("excite.bias", TensorData::new(pick(&bias), [k])),
     ]
-    .into_iter()
-    .map(|(name, data)| (format!("attention.{name}"), data))
-    .collect())
+    .map(|(name, data)| (name.to_owned(), data))
+    .into())
 }

@@ -29,7 +29,7 @@ pub(crate) struct TrainBottlenetArgs {
 }
 
 pub(crate) fn run(args: &TrainBottlenetArgs) -> Result<()> {
-    let stop = Stop::install(args.common.minutes)?;
+    let stop = Stop::install(args.common.data.minutes)?;
     if train(args, stop)?.is_none() {
         say!("stopped; the same command goes on from here");
     }
@@ -38,7 +38,7 @@ pub(crate) fn run(args: &TrainBottlenetArgs) -> Result<()> {
 
 /// Trains to the end. `None`: stopped before, to go on later.
 pub(super) fn train(args: &TrainBottlenetArgs, stop: Stop) -> Result<Option<MethodResult>> {
-    let harness = Harness::open(&args.common, stop)?;
+    let harness = Harness::open(&args.common.data, stop)?;
     let split = args.common.split;
     let feature = harness.feature_shape(split);
     ensure!(
@@ -57,8 +57,8 @@ pub(super) fn train(args: &TrainBottlenetArgs, stop: Stop) -> Result<Option<Meth
     let codec = BottleNet::new(config, &harness.tracked);
     harness.train_codec(Method {
         name: "bottlenet++",
-        split,
-        codec: initialise(codec, "", args.common.seed)?,
+        args: &args.common,
+        codec: initialise(codec, "", args.common.data.seed)?,
         selection: Selection::All,
         network: &network,
         parts: &parts,

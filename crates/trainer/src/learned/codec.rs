@@ -1,6 +1,5 @@
 //! Training an encoder and a decoder around the quantiser, in steps that both methods share.
 
-use aecnn::Split;
 use aecnn::learned::{LearnedCodec, Quantiser};
 use aecnn::resnet::trainable::{Front, ResNet50, Tail};
 use anyhow::Result;
@@ -11,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::features::Features;
-use super::harness::{Harness, Parts, digest, next, tracked};
+use super::harness::{CommonArgs, Harness, Parts, digest, next, tracked};
 use super::loss::{Behind, accuracy, cross_entropy, relative_error, targets};
 use super::measure::{Candidate, MethodResult};
 use super::network::percent;
@@ -100,10 +99,19 @@ pub(super) fn indices(channels: &[usize], device: &burn::tensor::Device) -> Tens
     Tensor::from_data(TensorData::new(values, [channels.len()]), device)
 }
 
+/// What every step on features goes by.
+#[derive(Clone, Copy)]
+struct Rules<'a> {
+    quantiser: Quantiser,
+    selection: &'a Selection,
+    /// Weight of the feature's relative error beside the answers' loss.
+    feature_weight: f64,
+}
+
 /// A method, ready to be trained.
 pub(super) struct Method<'a, C: LearnedCodec> {
     pub(super) name: &'static str,
-    pub(super) split: Split,
+    pub(super) args: &'a CommonArgs,
     /// On the device with automatic differentiation, with the values to start from.
     pub(super) codec: C,
     pub(super) selection: Selection,
@@ -122,14 +130,14 @@ impl Harness {
     ) -> Result<Option<MethodResult>> {
         let Method {
             name,
-            split,
+            args: common,
             codec,
             selection,
             network,
             parts,
             setting,
         } = method;
-        let args = &self.args.codec;
+        let (split, args) = (common.split, &common.codec);
         let quantiser = Quantiser::new(args.bits)?;
         let tail = network.tail(split);
         let mut net = SplitNet {
@@ -159,6 +167,11 @@ impl Harness {
             Ok(())
         };
 
+        let rules = Rules {
+            quantiser,
+            selection: &selection,
+            feature_weight: args.feature_weight,
+        };
         let trained = [Group::new("codec", 1.0)];
         let frozen = self.frozen(network, split)?;
         // Whether the answers count.
@@ -190,7 +203,7 @@ impl Harness {
                     .as_ref()
                     .map_or(Behind::Learning(&net.tail), Behind::Frozen);
                 let behind = answers.then_some(behind);
-                self.on_features(net, behind, quantiser, &selection, &parts.train, &which)
+                self.on_features(net, behind, rules, &parts.train, &which)
             })?;
             let Some(done) = outcome else {
                 return Ok(None);
@@ -220,15 +233,8 @@ impl Harness {
                 let front = selection.front(network.front(split), &self.device);
                 net.front = Some(tracked(front));
             }
-            let Some(done) = self.end_to_end(
-                net,
-                folder.clone(),
-                settings,
-                &order,
-                quantiser,
-                &selection,
-                parts,
-            )?
+            let Some(done) =
+                self.end_to_end(net, folder.clone(), settings, &order, rules, parts)?
             else {
                 return Ok(None);
             };
@@ -245,7 +251,7 @@ impl Harness {
             setting,
         )?;
         let folder = self.args.out.join("result.json");
-        for path in [Some(folder), self.args.json.clone()].into_iter().flatten() {
+        for path in [Some(folder), common.json.clone()].into_iter().flatten() {
             let json = format!("{}\n", serde_json::to_string_pretty(&result)?);
             std::fs::write(&path, json)?;
             say!("written: {}", path.display());
@@ -253,18 +259,13 @@ impl Harness {
         Ok(Some(result))
     }
 
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "each is a piece of the step, and there is one caller"
-    )]
     fn end_to_end<C: LearnedCodec>(
         &self,
         net: SplitNet<C>,
         folder: RunFolder,
         settings: Settings,
         order: &crate::data::Order,
-        quantiser: Quantiser,
-        selection: &Selection,
+        rules: Rules<'_>,
         parts: &Parts,
     ) -> Result<Option<SplitNet<C>>> {
         let steps = settings.steps;
@@ -290,7 +291,7 @@ impl Harness {
                     anyhow::bail!("the front is missing");
                 };
                 let input = front.forward(self.input(&batch.pixels, &self.tracked));
-                let latent = quantiser.straight_through(net.codec.encode(input));
+                let latent = rules.quantiser.straight_through(net.codec.encode(input));
                 let logits = net.tail.forward(net.codec.decode(latent));
                 Ok(Step {
                     samples: batch.classes.len(),
@@ -302,7 +303,7 @@ impl Harness {
             run.train(&self.stop, |step, net| {
                 let which = order.samples_of(step);
                 let behind = Some(Behind::Learning(&net.tail));
-                self.on_features(net, behind, quantiser, selection, &parts.train, &which)
+                self.on_features(net, behind, rules, &parts.train, &which)
             })
         }
     }
@@ -312,14 +313,13 @@ impl Harness {
         &self,
         net: &SplitNet<C>,
         behind: Option<Behind<'_>>,
-        quantiser: Quantiser,
-        selection: &Selection,
+        rules: Rules<'_>,
         features: &Features,
         which: &[usize],
     ) -> Result<Step> {
         let (feature, classes) = features.batch(which, &self.tracked);
-        let latent = net.codec.encode(selection.of(feature.clone()));
-        let restored = net.codec.decode(quantiser.straight_through(latent));
+        let latent = net.codec.encode(rules.selection.of(feature.clone()));
+        let restored = net.codec.decode(rules.quantiser.straight_through(latent));
         let error = relative_error(restored.clone(), feature);
         let samples = which.len();
         let Some(behind) = behind else {
@@ -338,7 +338,7 @@ impl Harness {
             ),
         ];
         Ok(Step {
-            loss: answers + error * self.args.codec.feature_weight as f32,
+            loss: answers + error * rules.feature_weight as f32,
             samples,
             measures,
         })

@@ -24,18 +24,15 @@ use crate::train::{Backend, Group, Named, Settings, Stop, collect, precision};
 /// Pictures that go through the network at once where nothing learns.
 const BATCH: usize = 16;
 
-/// What every method needs.
+/// The data, the network on it, and how both are trained.
 #[derive(Args, Debug, Clone)]
-pub(crate) struct CommonArgs {
+pub(crate) struct DataArgs {
     /// Pictures: a pack that `trainer pack` wrote.
     #[arg(long)]
     pub(super) pack: PathBuf,
     /// The model folder with the pretrained ResNet-50.
     #[arg(long, default_value = "models/resnet50-imagenet")]
     pub(super) model: PathBuf,
-    /// Where the network is cut: stem, stage1, stage2, stage3 or stage4.
-    #[arg(long)]
-    pub(super) split: Split,
     /// The run's folder: each step leaves a checkpoint, a log and its accuracy there. The same command goes on
     /// where it stopped.
     #[arg(long)]
@@ -66,6 +63,16 @@ pub(crate) struct CommonArgs {
     pub(super) balance: bool,
     #[command(flatten)]
     pub(super) network_args: super::network::NetworkArgs,
+}
+
+/// What every method needs.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct CommonArgs {
+    #[command(flatten)]
+    pub(super) data: DataArgs,
+    /// Where the network is cut: stem, stage1, stage2, stage3 or stage4.
+    #[arg(long)]
+    pub(super) split: Split,
     #[command(flatten)]
     pub(super) codec: super::codec::CodecArgs,
     /// Also write the final result here.
@@ -75,7 +82,7 @@ pub(crate) struct CommonArgs {
 
 /// The data, the devices and the time.
 pub(super) struct Harness {
-    pub(super) args: CommonArgs,
+    pub(super) args: DataArgs,
     pub(super) model: ModelFolder,
     pub(super) pack: Arc<Pack>,
     /// Where things are evaluated.
@@ -93,7 +100,7 @@ pub(super) struct Parts {
 }
 
 impl Harness {
-    pub(super) fn open(args: &CommonArgs, stop: Stop) -> Result<Self> {
+    pub(super) fn open(args: &DataArgs, stop: Stop) -> Result<Self> {
         ensure!(args.batch > 0, "--batch must be at least 1");
         let pack = Pack::open(&args.pack)?;
         ensure!(
@@ -181,14 +188,8 @@ impl Harness {
         let shape = self.feature_shape(split);
         let folder = self.cache_folder();
         std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-        let file = |split: Split, key: &str| {
-            let part = match part {
-                Part::Train => "train",
-                Part::Validation => "validation",
-                Part::Test => "test",
-            };
-            folder.join(format!("{split}-{part}-{key}.f16"))
-        };
+        let file =
+            |split: Split, key: &str| folder.join(format!("{split}-{}-{key}.f16", part.name()));
         // The deepest features that are there; without any, the pictures.
         let mut nearest = None;
         for (at, key) in keys.iter().rev() {

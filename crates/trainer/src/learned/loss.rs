@@ -45,20 +45,33 @@ impl Behind<'_> {
                 Ok((cross_entropy(logits, targets), right))
             }
             Self::Frozen(tail) => {
-                let (logits, trace) = tail.forward(feature.clone().inner());
-                let logits = Tensor::from_inner(logits).require_grad();
-                let right = accuracy(&logits, classes);
-                let loss = cross_entropy(logits.clone(), targets);
-                let gradient = logits
-                    .grad(&loss.backward())
-                    .context("the loss gave no gradient for the answer")?;
-                let slope = Tensor::from_inner(trace.backward(gradient));
-                let along = (feature * slope).sum();
-                // The loss's value, with the slope's gradient.
-                Ok((along.clone() + (loss - along).detach(), right))
+                let mut right = 0.0;
+                let loss = behind_frozen(tail, feature, |logits| {
+                    right = accuracy(&logits, classes);
+                    cross_entropy(logits, targets)
+                })?;
+                Ok((loss, right))
             }
         }
     }
+}
+
+/// A loss of the answers to features, with its gradient brought back to these; the network stays as it is.
+pub(super) fn behind_frozen(
+    tail: &TailGradient,
+    feature: Tensor<4>,
+    loss: impl FnOnce(Tensor<2>) -> Tensor<1>,
+) -> Result<Tensor<1>> {
+    let (logits, trace) = tail.forward(feature.clone().inner());
+    let logits = Tensor::from_inner(logits).require_grad();
+    let loss = loss(logits.clone());
+    let gradient = logits
+        .grad(&loss.backward())
+        .context("the loss gave no gradient for the answer")?;
+    let slope = Tensor::from_inner(trace.backward(gradient));
+    let along = (feature * slope).sum();
+    // The loss's value, with the slope's gradient.
+    Ok(along.clone() + (loss - along).detach())
 }
 
 /// Squared error of a restored feature, as a share of the feature's own variation in the batch.

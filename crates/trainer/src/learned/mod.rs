@@ -7,11 +7,13 @@
 pub(crate) mod aecnn;
 pub(crate) mod bottlenet;
 mod codec;
+pub(crate) mod export;
 mod features;
 mod harness;
 mod loss;
 mod measure;
 mod network;
+pub(crate) mod selection;
 
 #[cfg(test)]
 mod tests;

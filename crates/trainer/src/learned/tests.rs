@@ -10,9 +10,11 @@ use tempfile::TempDir;
 
 use super::aecnn::TrainAecnnArgs;
 use super::bottlenet::TrainBottlenetArgs;
+use super::export::TrainNetworkArgs;
 use super::measure::MethodResult;
 use crate::data::packing::{self, PackArgs};
 use crate::data::partition::{self, SplitArgs};
+use crate::evaluate::{self, EvaluateArgs};
 use crate::random::Random;
 use crate::train::Stop;
 
@@ -27,6 +29,8 @@ enum Command {
     Pack(PackArgs),
     Aecnn(TrainAecnnArgs),
     Bottlenet(TrainBottlenetArgs),
+    Network(TrainNetworkArgs),
+    Evaluate(EvaluateArgs),
 }
 
 /// A disc, a square, a cross or stripes, red or blue, somewhere on a grey ground.
@@ -188,4 +192,53 @@ fn bottlenet_learns_in_every_step() {
     for step in ["codec-answers", "end-to-end"] {
         assert!(out.join(step).join("result.json").exists(), "{step}");
     }
+}
+
+#[test]
+fn a_network_of_ones_own_classes_becomes_a_model_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("shapes");
+    let out = folder.path().join("network");
+    let words = format!("network {} --export {}", shared(&out), model.display());
+    let Command::Network(args) = parse(&words) else {
+        panic!("no network");
+    };
+    let manifest = super::export::train(&args, Stop::default())
+        .unwrap()
+        .unwrap();
+    assert_eq!((manifest.name.as_str(), manifest.classes), ("shapes", 8));
+    // What is there already is not written over.
+    let error = super::export::train(&args, Stop::default()).unwrap_err();
+    assert!(error.to_string().contains("holds a model already"));
+
+    let (data, _) = data();
+    let json = folder.path().join("a.json");
+    let partition = data.path().join("parts.json");
+    let words = format!(
+        "evaluate --model {} --partition {} --part test --json {}",
+        model.display(),
+        partition.display(),
+        json.display()
+    );
+    let Command::Evaluate(args) = parse(&words) else {
+        panic!("no evaluation");
+    };
+    evaluate::run(&args).unwrap();
+    let report: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    assert!(
+        report["uncompressed"]["top1"].as_f64().unwrap() > 0.8,
+        "{report}"
+    );
+    let command = report["command"].as_str().unwrap();
+    assert!(
+        command.ends_with("--partition parts.json --part test"),
+        "{command}"
+    );
+    // The classes of another model are not those of these pictures.
+    let words = words.replace(&model.display().to_string(), MODEL);
+    let Command::Evaluate(args) = parse(&words) else {
+        panic!("no evaluation");
+    };
+    let error = evaluate::run(&args).unwrap_err();
+    assert!(error.to_string().contains("other classes"), "{error:#}");
 }

@@ -26,14 +26,19 @@ pub(super) fn write(
 ) -> Result<()> {
     let config = args.network.config();
     let transform = codec.transform(start.transform(), start.latent_shape(), config)?;
+    // The paper's channels stay the paper's; whatever else was trained for rate is no longer what it began as.
+    let method = match start.method {
+        Method::Paper => Method::Paper,
+        Method::Klt | Method::Aecnn => Method::Aecnn,
+    };
     let name = args
         .name
         .clone()
-        .unwrap_or_else(|| format!("aecnn-{}", start.split));
+        .unwrap_or_else(|| format!("{}-{}", method.name(), start.split));
     let build = |rates| {
         CodecFile::new(
             name.clone(),
-            Method::Aecnn,
+            method,
             start.model.clone(),
             start.split,
             format!(

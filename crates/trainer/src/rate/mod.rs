@@ -117,7 +117,7 @@ pub(crate) struct TrainRateArgs {
     /// Seed of everything random.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The codec's name; `aecnn-<split>` by default.
+    /// The codec's name; `aecnn-<split>` by default, `paper-<split>` for the paper's.
     #[arg(long)]
     name: Option<String>,
 }

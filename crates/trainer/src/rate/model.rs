@@ -7,7 +7,7 @@ use aecnn::codec::{CodecFile, Network, NetworkConfig, Transform};
 use anyhow::{Result, ensure};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
-use clap::Args;
+use clap::{ArgAction, Args};
 
 use crate::train::{collect, values_of};
 
@@ -17,6 +17,9 @@ pub(crate) struct NetworkArgs {
     /// Hidden units of the channel attention.
     #[arg(long, default_value_t = 32)]
     attention: usize,
+    /// Whether latents have a gain by channel and position.
+    #[arg(long, default_value_t = true, action = ArgAction::Set)]
+    gain: bool,
     /// Residual blocks that prepare the latent on the device.
     #[arg(long, default_value_t = 0)]
     prepare_blocks: usize,
@@ -35,7 +38,7 @@ impl NetworkArgs {
     pub(super) fn config(&self) -> NetworkConfig {
         NetworkConfig {
             attention: self.attention,
-            gain: true,
+            gain: self.gain,
             prepare_blocks: self.prepare_blocks,
             prepare_hidden: match self.prepare_blocks {
                 0 => 0,
@@ -49,6 +52,7 @@ impl NetworkArgs {
     /// Whether these sizes are those of `start` and more.
     fn extends(&self, start: &NetworkConfig) -> bool {
         (start.attention == 0 || start.attention == self.attention)
+            && (self.gain || !start.gain)
             && start.prepare_hidden <= self.prepare_hidden
             && start.prepare_blocks <= self.prepare_blocks
             && start.refine_hidden <= self.refine_hidden
@@ -77,7 +81,7 @@ impl RateCodec {
         if transform.network.config != args.config() {
             ensure!(
                 args.extends(&transform.network.config),
-                "{} has networks of other sizes than --attention, --prepare-* and --refine-* ask for: {:?}",
+                "{} has networks of other sizes than --attention, --gain, --prepare-* and --refine-* ask for: {:?}",
                 start.name,
                 transform.network.config
             );

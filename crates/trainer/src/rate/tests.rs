@@ -10,12 +10,19 @@ use feature_codec::{Counts, Tables};
 
 use super::model::{NetworkArgs, RateCodec};
 use super::{TrainRateArgs, run};
+use crate::learned::selection::{self, SelectChannelsArgs};
 use crate::model::{ModelFolder, read_codec};
 
 #[derive(Parser)]
 struct Cli {
     #[command(flatten)]
     args: TrainRateArgs,
+}
+
+#[derive(Parser)]
+struct SelectionCli {
+    #[command(flatten)]
+    args: SelectChannelsArgs,
 }
 
 #[derive(Parser)]
@@ -86,8 +93,12 @@ fn start(folder: &Path, model: &Path) -> PathBuf {
     path
 }
 
+fn pictures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web/tests/pictures")
+}
+
 fn train(model: &Path, from: &Path, run_folder: &Path, steps: usize, more: &[&str]) {
-    let images = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web/tests/pictures");
+    let images = pictures();
     let steps = steps.to_string();
     let mut line = vec![
         "test",
@@ -193,4 +204,50 @@ fn larger_networks_do_what_the_smaller_did() {
             larger.assert_approx_eq::<f32>(same, Tolerance::default());
         }
     }
+}
+
+#[test]
+fn the_papers_channels_stay_while_attention_and_decoder_learn() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = model_folder(folder.path());
+    let select = |channels: &str, learning_rate: &str| {
+        let run = folder.path().join("attention");
+        let line = format!(
+            "test --model {} --run {} --images {} --split stage4 --channels {channels} --reduction 512 --limit 14 \
+             --held-out 4 --batch 2 --steps 6 --learning-rate {learning_rate} --calibration 8 --bytes 60,120",
+            model.display(),
+            run.display(),
+            pictures().display()
+        );
+        selection::run(&SelectionCli::parse_from(line.split_whitespace()).args)
+    };
+    select("24", "0.01").unwrap();
+    let path = model.join("paper-stage4.safetensors");
+    let begun = read_codec(&path).unwrap();
+    assert_eq!(begun.method, Method::Paper);
+    let ones = |codec: &CodecFile| -> Vec<usize> {
+        let analysis = codec.transform().analysis.iter().enumerate();
+        analysis
+            .filter(|(_, value)| **value == 0.5)
+            .map(|(at, _)| at)
+            .collect()
+    };
+    let kept = ones(&begun);
+    assert_eq!(kept.len(), 24);
+    let bytes = std::fs::read(&path).unwrap();
+    // A finished run that is asked for again gives the same.
+    select("24", "0.01").unwrap();
+    assert!(bytes == std::fs::read(&path).unwrap());
+    let error = select("24", "0.1").unwrap_err();
+    assert!(format!("{error:#}").contains("rate"), "{error:#}");
+    assert!(select("4096", "0.01").is_err());
+
+    let run_folder = folder.path().join("run");
+    let alone = ["--analysis-share", "0", "--gain", "false"];
+    train(&model, &path, &run_folder, 6, &alone);
+    let trained = read_codec(&model.join("trained.safetensors")).unwrap();
+    assert_eq!((trained.method, ones(&trained)), (Method::Paper, kept));
+    let learned = "attention.expand.bias";
+    let of = |codec: &CodecFile| codec.transform().network.tensors[learned].clone();
+    assert_ne!(of(&trained), of(&begun));
 }

@@ -47,6 +47,7 @@ fn method_name(name: &str, split: Option<Split>) -> String {
     match name {
         "klt" => "KLT",
         "aecnn" => "AECNN",
+        "paper" => "paper's AECNN",
         "bottlenet" | "bottlenet++" | "bottlenetpp" => "BottleNet++",
         "jpeg" => "JPEG",
         "webp" => "WebP",

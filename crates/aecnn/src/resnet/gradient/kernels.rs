@@ -33,6 +33,7 @@ impl TailGradient {
     pub(super) fn load(
         variant: Variant,
         split: Split,
+        classes: usize,
         weights: &Weights<'_>,
     ) -> Result<Self, WeightsError> {
         let device = Device::flex();
@@ -47,7 +48,7 @@ impl TailGradient {
             .collect::<Result<_, WeightsError>>()?;
         Ok(Self {
             blocks: Arc::new(blocks),
-            head: load_head(weights, &device)?,
+            head: load_head(classes, weights, &device)?,
             device,
         })
     }

@@ -51,16 +51,20 @@ impl TailGradient {
     pub fn load(
         variant: Variant,
         split: Split,
+        classes: usize,
         weights: &Weights<'_>,
         precision: Precision,
         device: &Device,
     ) -> Result<Self, WeightsError> {
         #[cfg(feature = "cpu")]
         if serve(device) {
-            let form = Form::Kernels(kernels::TailGradient::load(variant, split, weights)?);
+            let form = Form::Kernels(kernels::TailGradient::load(
+                variant, split, classes, weights,
+            )?);
             return Ok(Self { form });
         }
-        let tail = tensors::TailGradient::load(variant, split, weights, precision, device)?;
+        let tail =
+            tensors::TailGradient::load(variant, split, classes, weights, precision, device)?;
         Ok(Self {
             form: Form::Tensors(tail),
         })

@@ -34,6 +34,7 @@ impl TailGradient {
     pub(super) fn load(
         variant: Variant,
         split: Split,
+        classes: usize,
         weights: &Weights<'_>,
         precision: Precision,
         device: &Device,
@@ -44,7 +45,7 @@ impl TailGradient {
             .collect::<Result<_, _>>()?;
         Ok(Self {
             blocks: Arc::new(blocks),
-            head: load_head(weights, device)?,
+            head: load_head(classes, weights, device)?,
             precision,
         })
     }
