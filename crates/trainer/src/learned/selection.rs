@@ -31,7 +31,8 @@ use crate::progress::bar;
 use crate::publish::publish;
 use crate::say;
 use crate::train::{
-    Group, Named, Run, RunFolder, Settings, Step, Stop, collect, initialise, restore, values_of,
+    Backend, Group, Named, Run, RunFolder, Settings, Step, Stop, collect, initialise, restore,
+    values_of,
 };
 
 /// Added to the diagonal of the latents' second moments, as a share of its mean.
@@ -66,6 +67,9 @@ pub(crate) struct SelectChannelsArgs {
     /// The attention's reduction: it has so many times fewer channels inside.
     #[arg(long, default_value_t = 16)]
     reduction: usize,
+    /// Where the arithmetic runs.
+    #[arg(long, default_value = "flex", value_enum)]
+    backend: Backend,
     /// Steps in which the attention learns.
     #[arg(long, default_value_t = 200)]
     steps: u64,
@@ -109,7 +113,7 @@ pub(crate) struct SelectChannelsArgs {
 }
 
 pub(crate) fn run(args: &SelectChannelsArgs) -> Result<()> {
-    let device = Device::flex();
+    let device = args.backend.device();
     let mut model = ModelFolder::open(&args.model)?;
     let shape = model.manifest.variant.feature_shape(args.split);
     ensure!(
@@ -146,7 +150,7 @@ pub(crate) fn run(args: &SelectChannelsArgs) -> Result<()> {
     };
     let calibration = &pictures[..args.calibration.min(pictures.len())];
     let kept = highest(
-        &mean_attention(&view, &attention, calibration)?,
+        &summed_attention(&view, &attention, calibration)?,
         args.channels,
     );
     let hidden = hidden(args, shape);
@@ -290,8 +294,8 @@ fn learn(
     })
 }
 
-/// Each channel's attention, averaged over pictures.
-fn mean_attention(
+/// Each channel's attention, summed over pictures: it ranks them as the mean does.
+fn summed_attention(
     view: &View<'_>,
     attention: &ChannelAttention,
     pictures: &[Picture],
