@@ -79,6 +79,9 @@ answer is the uncompressed network's: it needs no labels, and says more than poi
 answers that change cancel out.
 - **JPEG** (baseline, 4:2:0) and **WebP** are what a client would upload instead: the 224 x 224 picture, in a frame \
 of the same header.
+- **AECNN** is this project's codec, trained for rate; **paper's AECNN** sends the network's own channels that attention ranks \
+highest, coded by the same tables, after the little training that [TRAINING.md](TRAINING.md) states. It tells the two apart; it is \
+not the best that its method can do.
 ";
 
 const CALTECH: &str = "\
