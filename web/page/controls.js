@@ -54,7 +54,7 @@ export function showChosen(name, rateIndex) {
 function describeRate() {
   const entry = codec?.rates[rate.valueAsNumber];
   if (!entry) return;
-  const text = `${entry.name} · about ${size(Math.round(entry.mean_bytes))} a frame, same answer as uncompressed on ${(entry.agreement * 100).toFixed(0)} %`;
+  const text = `${size(Math.round(entry.mean_bytes))} a frame on average, same answer as uncompressed on ${(entry.agreement * 100).toFixed(0)} %`;
   setText(rateValue, text);
   rate.setAttribute('aria-valuetext', text);
 }

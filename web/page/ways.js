@@ -1,6 +1,6 @@
 // The ways a frame can go, and what people call them.
 
-import { methodName, splitName } from './format.js';
+import { methodName, size, splitName } from './format.js';
 
 /** @typedef {import('../messages.js').Way} Way */
 /** @typedef {import('../messages.js').Manifest} Manifest */
@@ -28,7 +28,7 @@ export function wayKey(way) {
 }
 
 /**
- * The way with its settings, such as “Features, Stage 2 AECNN 1100B” or “JPEG, quality 75”.
+ * The way with its settings, such as “Features, Stage 2 AECNN at 932 B” or “JPEG, quality 75”.
  * @param {Way} way @param {Manifest | null} manifest
  */
 export function wayName(way, manifest) {
@@ -38,7 +38,7 @@ export function wayName(way, manifest) {
       const rate = codec?.rates[way.rate];
       if (!codec || !rate) return WAY_NAMES.features;
       const channels = way.channels === null || way.channels >= rate.channels ? '' : `, ${way.channels} of ${rate.channels} channels`;
-      return `${WAY_NAMES.features}, ${splitName(codec.split)} ${methodName(codec.method)} ${rate.name}${channels}`;
+      return `${WAY_NAMES.features}, ${splitName(codec.split)} ${methodName(codec.method)} at ${size(Math.round(rate.mean_bytes))}${channels}`;
     }
     case 'picture':
       return way.format === 'raw' ? WAY_NAMES.raw : `${WAY_NAMES[way.format]}, quality ${way.quality}`;
