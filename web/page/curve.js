@@ -50,7 +50,8 @@ function draw(manifest) {
   if (rates.length === 0 || width === 0) return;
   const least = Math.log(Math.min(...rates.map(({ mean_bytes }) => mean_bytes)) * 0.85);
   const most = Math.log(Math.max(...rates.map(({ mean_bytes }) => mean_bytes)) * 1.15);
-  const low = Math.floor(Math.min(...rates.map(({ agreement }) => agreement)) * 10) / 10;
+  // Where every rate always agrees there is still an axis.
+  const low = Math.min(0.9, Math.floor(Math.min(...rates.map(({ agreement }) => agreement)) * 10) / 10);
   const x = (/** @type {number} */ bytes) => PLOT.left + ((Math.log(bytes) - least) / (most - least)) * (width - PLOT.left - PLOT.right);
   const y = (/** @type {number} */ agreement) => PLOT.top + ((1 - agreement) / (1 - low)) * (HEIGHT - PLOT.top - PLOT.bottom);
   scale = { x, y };
