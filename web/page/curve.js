@@ -70,12 +70,12 @@ function draw(manifest) {
   svg.append(shape('text', { x: width - PLOT.right, y: HEIGHT - 2, 'text-anchor': 'end' }, 'a frame'));
   manifest.codecs.forEach((codec, index) => {
     const points = codec.rates.map(({ mean_bytes, agreement }) => `${x(mean_bytes).toFixed(1)} ${y(agreement).toFixed(1)}`);
-    const kind = codec.method === 'aecnn' ? 'learned' : 'plain';
+    const kind = kindOf(codec);
     svg.append(shape('path', { d: `M${points.join('L')}`, class: `series ${kind} dash${index % 4}` }));
     for (const { mean_bytes, agreement } of codec.rates) svg.append(shape('circle', { cx: x(mean_bytes), cy: y(agreement), r: 2.5, class: `dot ${kind}` }));
   });
   for (const { codec, left, top } of placeNames(manifest, x, y)) {
-    svg.append(shape('text', { x: left, y: top, 'text-anchor': 'end', class: `name ${codec.method === 'aecnn' ? 'learned' : 'plain'}` }, nameOf(codec)));
+    svg.append(shape('text', { x: left, y: top, 'text-anchor': 'end', class: `name ${kindOf(codec)}` }, nameOf(codec)));
   }
   you = shape('circle', { r: 7, class: 'you', visibility: 'hidden' });
   svg.append(you);
@@ -99,6 +99,9 @@ function placeNames({ codecs }, x, y) {
   }
   return placed;
 }
+
+/** What sets this project's codecs off from those that they are compared with. @param {Manifest['codecs'][number]} codec */
+const kindOf = ({ method }) => (method === 'aecnn' ? 'learned' : 'plain');
 
 /** @param {Manifest['codecs'][number]} codec */
 function nameOf(codec) {
