@@ -6,13 +6,22 @@ import { methodName, size, splitName } from './format.js';
 /** @typedef {import('../messages.js').Manifest} Manifest */
 /** @typedef {import('../messages.js').CodecEntry} CodecEntry */
 
-const fieldset = byId('codecs', HTMLFieldSetElement);
-const options = byId('codec-options', HTMLElement);
+const splits = byId('splits', HTMLFieldSetElement);
+const splitOptions = byId('split-options', HTMLElement);
+const codecs = byId('codecs', HTMLFieldSetElement);
+const codecOptions = byId('codec-options', HTMLElement);
 const note = byId('codec-note', HTMLElement);
 const rate = byId('rate', HTMLInputElement);
 const rateValue = byId('rate-value', HTMLOutputElement);
 
 const FRONT = ['stem', 'stage1', 'stage2', 'stage3', 'stage4'];
+
+/** What a method is, in a line. @type {Record<string, string>} */
+const NOTES = {
+  aecnn: 'Trained for accuracy at a rate, with channel attention.',
+  klt: 'A linear transform, weighted by what the network is sensitive to; not trained.',
+  paper: 'The network’s own channels that attention ranks highest, as the paper has it; little trained.',
+};
 
 /** @type {Manifest | null} */
 let manifest = null;
@@ -27,12 +36,14 @@ let onChoose = () => {};
 export function showControls(model, choose) {
   manifest = model;
   onChoose = choose;
-  const several = new Set(model.codecs.map(({ split }) => split)).size < model.codecs.length;
-  options.replaceChildren(...model.codecs.map((entry) => {
-    const input = make('input', { type: 'radio', name: 'codec', value: entry.name });
-    input.addEventListener('change', () => onChoose(entry, nearestRate(entry)));
-    const title = several ? `${splitName(entry.split)} · ${methodName(entry.method)}` : splitName(entry.split);
-    return make('label', { 'data-split': entry.split }, input, title, make('small', {}, size(downloadBytes(model, entry))));
+  splitOptions.replaceChildren(...FRONT.filter((split) => codecsOf(split).length > 0).map((split) => {
+    const input = make('input', { type: 'radio', name: 'split', value: split });
+    input.addEventListener('change', () => {
+      const entry = likest(split);
+      showCodecs(entry);
+      pick(entry);
+    });
+    return make('label', {}, input, splitName(split), make('small', {}, size(frontBytes(split))));
   }));
   rate.addEventListener('input', () => describeRate());
   rate.addEventListener('change', () => codec && onChoose(codec, rate.valueAsNumber));
@@ -41,14 +52,48 @@ export function showControls(model, choose) {
 /** Shows what the device runs now. @param {string} name @param {number} rateIndex */
 export function showChosen(name, rateIndex) {
   codec = manifest?.codecs.find((entry) => entry.name === name) ?? null;
-  if (!codec || !manifest) return;
-  for (const input of options.querySelectorAll('input')) input.checked = input.value === name;
-  fieldset.disabled = false;
+  if (!codec) return;
+  for (const input of splitOptions.querySelectorAll('input')) input.checked = input.value === codec.split;
+  showCodecs(codec);
+  splits.disabled = false;
+  codecs.disabled = false;
   rate.disabled = codec.rates.length < 2;
   rate.max = String(codec.rates.length - 1);
   rate.value = String(rateIndex);
-  setText(note, `The device runs everything up to there; the sizes are its weights and codec.`);
   describeRate();
+}
+
+/** The codecs of the split of `chosen`. @param {CodecEntry} chosen */
+function showCodecs(chosen) {
+  const here = codecsOf(chosen.split);
+  // What has the focus must not go away while it stays the same choice.
+  const shown = [...codecOptions.querySelectorAll('input')].map(({ value }) => value);
+  if (shown.join() !== here.map(({ name }) => name).join()) {
+    codecOptions.replaceChildren(...here.map((entry) => {
+      const input = make('input', { type: 'radio', name: 'codec', value: entry.name });
+      input.addEventListener('change', () => pick(entry));
+      return make('label', {}, input, methodName(entry.method), make('small', {}, size((entry.device ?? entry).bytes)));
+    }));
+  }
+  for (const input of codecOptions.querySelectorAll('input')) input.checked = input.value === chosen.name;
+  setText(note, NOTES[chosen.method] ?? '');
+}
+
+/** @param {CodecEntry} entry */
+function pick(entry) {
+  onChoose(entry, nearestRate(entry));
+}
+
+/** @param {string} split */
+function codecsOf(split) {
+  return manifest?.codecs.filter((entry) => entry.split === split) ?? [];
+}
+
+/** Of a split's codecs the one that was made as the chosen one was, or else the one whose usual frame is smallest. @param {string} split */
+function likest(split) {
+  const usual = (/** @type {CodecEntry} */ entry) => entry.rates[entry.default_rate].mean_bytes;
+  const [smallest] = codecsOf(split).sort((a, b) => usual(a) - usual(b));
+  return codecsOf(split).find(({ method }) => method === codec?.method) ?? smallest;
 }
 
 function describeRate() {
@@ -66,10 +111,10 @@ function nearestRate(next) {
   return Math.round(place * (next.rates.length - 1));
 }
 
-/** @param {Manifest} model @param {CodecEntry} entry */
-function downloadBytes(model, entry) {
-  const cut = FRONT.indexOf(entry.split);
-  return model.parts
+/** What the device needs of the network. @param {string} split */
+function frontBytes(split) {
+  const cut = FRONT.indexOf(split);
+  return (manifest?.parts ?? [])
     .filter(({ name }) => FRONT.indexOf(name) >= 0 && FRONT.indexOf(name) <= cut)
-    .reduce((sum, part) => sum + part.bytes, (entry.device ?? entry).bytes);
+    .reduce((sum, part) => sum + part.bytes, 0);
 }

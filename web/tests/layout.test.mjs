@@ -1,35 +1,26 @@
 // The page at both ends of the widths, light and dark, and by keyboard alone.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import { mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readFile } from 'node:fs/promises';
-import { answered, launch, open, top } from './support/browser.mjs';
-import { EdgeServer } from './support/server.mjs';
+import { answered, open, top } from './support/browser.mjs';
+import { running } from './support/running.mjs';
 
 const { samples } = JSON.parse(await readFile(new URL('../samples/samples.json', import.meta.url), 'utf8'));
 const SHOTS = process.env.SCREENSHOTS ?? join(tmpdir(), 'aecnn-screenshots');
 
-/** @type {EdgeServer} */
-let server;
-/** @type {import('playwright-core').Browser} */
-let browser;
+const demo = running();
 before(async () => {
-  server = await EdgeServer.start();
-  browser = await launch();
   await mkdir(SHOTS, { recursive: true });
-});
-after(async () => {
-  await browser?.close();
-  await server?.kill();
 });
 
 for (const width of [360, 1440]) {
   for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
     test(`fits at ${width} px, ${colorScheme}`, async (context) => {
-      const { page, close } = await open(browser, `${server.url}/?backend=cpu`, { viewport: { width, height: 900 }, colorScheme });
+      const { page, close } = await open(demo.browser, `${demo.server.url}/?backend=cpu`, { viewport: { width, height: 900 }, colorScheme });
       await answered(page);
       await page.waitForFunction(() => document.querySelector('[data-way="features"] .bytes')?.textContent !== '–');
       const path = join(SHOTS, `page-${width}-${colorScheme}.png`);
@@ -49,7 +40,7 @@ for (const width of [360, 1440]) {
 }
 
 test('everything can be reached and operated with the keyboard', async () => {
-  const { page, close } = await open(browser, `${server.url}/?backend=cpu`);
+  const { page, close } = await open(demo.browser, `${demo.server.url}/?backend=cpu`);
   await answered(page);
   /** @type {string[]} */
   const reached = [];
@@ -66,7 +57,7 @@ test('everything can be reached and operated with the keyboard', async () => {
     assert.ok(focus.visible, `${focus.id} has the focus and does not show it`);
     reached.push(focus.id);
   }
-  for (const id of ['camera-button', 'file', 'zebra.jpg', 'codec', 'rate', 'quality', 'compare-button', 'way', 'same-bytes', 'whole-button', 'preset', 'kbps', 'automatic', 'goal', 'floor', 'export-csv', 'permalink']) {
+  for (const id of ['camera-button', 'file', 'zebra.jpg', 'split', 'codec', 'rate', 'quality', 'compare-button', 'way', 'same-bytes', 'whole-button', 'preset', 'kbps', 'automatic', 'goal', 'floor', 'export-csv', 'permalink']) {
     assert.ok(reached.includes(id), `${id} cannot be reached; there were ${reached.join(', ')}`);
   }
 
@@ -78,10 +69,9 @@ test('everything can be reached and operated with the keyboard', async () => {
   assert.match((await page.textContent('#announce')) ?? '', /snail, [\d.]+ %/, 'screen readers are told');
 
   // Radio buttons move with the arrows.
-  const model = await server.model();
-  if (model.codecs.length > 1) {
+  for (const group of ['split', 'codec']) {
     const before = await page.getAttribute('#permalink', 'href');
-    await page.focus('input[name="codec"]:checked');
+    await page.focus(`input[name="${group}"]:checked`);
     await page.keyboard.press('ArrowRight');
     await page.waitForFunction((href) => document.getElementById('permalink')?.getAttribute('href') !== href, before);
     await answered(page);
@@ -90,7 +80,7 @@ test('everything can be reached and operated with the keyboard', async () => {
 });
 
 test('controls have names', async () => {
-  const { page, close } = await open(browser, `${server.url}/?backend=cpu`);
+  const { page, close } = await open(demo.browser, `${demo.server.url}/?backend=cpu`);
   await answered(page);
   const nameless = await page.$$eval('button, input, a[href], progress', (all) => all.filter((one) => {
     const labels = 'labels' in one ? /** @type {HTMLInputElement} */ (one).labels : null;

@@ -1,31 +1,20 @@
 // The built-in pictures and picked ones, on the CPU backend.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { readFile } from 'node:fs/promises';
 import { size } from '../page/format.js';
-import { answered, chooseSample, frameBytes, launch, notices, open, top } from './support/browser.mjs';
-import { EdgeServer } from './support/server.mjs';
+import { answered, chooseCodec, chooseSample, frameBytes, notices, open, top } from './support/browser.mjs';
+import { running } from './support/running.mjs';
 
-/** @type {EdgeServer} */
-let server;
-/** @type {import('playwright-core').Browser} */
-let browser;
+const demo = running();
 
-before(async () => {
-  server = await EdgeServer.start();
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await server?.kill();
-});
 
 const { samples } = JSON.parse(await readFile(new URL('../samples/samples.json', import.meta.url), 'utf8'));
 
 for (const backend of ['cpu', 'scalar']) {
   test(`every sample gets its label on ${backend}`, async () => {
-    const { page, close } = await open(browser, `${server.url}/?backend=${backend}`);
+    const { page, close } = await open(demo.browser, `${demo.server.url}/?backend=${backend}`);
     await answered(page);
     const badge = (await page.textContent('#backend-badge')) ?? '';
     assert.equal(badge, backend === 'cpu' ? 'CPU (SIMD)' : 'CPU', 'the badge names what runs');
@@ -40,11 +29,11 @@ for (const backend of ['cpu', 'scalar']) {
 }
 
 test('every cut that is offered classifies', async () => {
-  const { page, close } = await open(browser, `${server.url}/?backend=cpu`);
+  const { page, close } = await open(demo.browser, `${demo.server.url}/?backend=cpu`);
   await answered(page);
-  const model = await server.model();
+  const model = await demo.server.model();
   for (const codec of model.codecs) {
-    await page.check(`input[name="codec"][value="${codec.name}"]`, { force: true });
+    await chooseCodec(page, codec);
     const ambiguous = model.codecs.filter((/** @type {any} */ other) => other.split === codec.split).length > 1;
     const chosen = ambiguous ? `codec=${codec.name}` : `split=${codec.split}`;
     await page.waitForFunction((part) => /** @type {HTMLAnchorElement} */ (document.getElementById('permalink')).href.includes(part), chosen);
@@ -56,11 +45,11 @@ test('every cut that is offered classifies', async () => {
 });
 
 test('the rate changes the bytes, and the address reproduces it', async () => {
-  const model = await server.model();
+  const model = await demo.server.model();
   const codec = model.codecs[0];
   const bytes = [];
   for (const rate of [codec.rates[0], codec.rates.at(-1)]) {
-    const { page, close } = await open(browser, `${server.url}/?backend=cpu&split=${codec.split}&rate=${rate.name}`);
+    const { page, close } = await open(demo.browser, `${demo.server.url}/?backend=cpu&split=${codec.split}&rate=${rate.name}`);
     await answered(page);
     bytes.push(await frameBytes(page));
     assert.match((await page.textContent('#rate-value')) ?? '', new RegExp(`^${size(Math.round(rate.mean_bytes))} `));
@@ -68,7 +57,7 @@ test('the rate changes the bytes, and the address reproduces it', async () => {
   }
   assert.ok(bytes[0] < bytes[1], `the lowest rate costs ${bytes[0]} bytes, the highest ${bytes[1]}`);
 
-  const { page, close } = await open(browser, `${server.url}/?backend=cpu&split=${codec.split}&rate=${codec.rates[0].name}`);
+  const { page, close } = await open(demo.browser, `${demo.server.url}/?backend=cpu&split=${codec.split}&rate=${codec.rates[0].name}`);
   await answered(page);
   await page.focus('#rate');
   await page.keyboard.press('End');
@@ -78,7 +67,7 @@ test('the rate changes the bytes, and the address reproduces it', async () => {
 });
 
 test('the comparison is of the same frame', async () => {
-  const { page, close } = await open(browser, `${server.url}/?backend=cpu`);
+  const { page, close } = await open(demo.browser, `${demo.server.url}/?backend=cpu`);
   await answered(page);
   await page.waitForFunction(() => document.querySelector('[data-way="features"] .bytes')?.textContent !== '–');
   /** @param {string} way */
@@ -96,7 +85,7 @@ test('the comparison is of the same frame', async () => {
 });
 
 test('a picked picture is classified, and an unreadable one is refused with advice', async () => {
-  const { page, close } = await open(browser, `${server.url}/?backend=cpu`);
+  const { page, close } = await open(demo.browser, `${demo.server.url}/?backend=cpu`);
   await answered(page);
   const pizza = samples.find((/** @type {any} */ { file }) => file === 'pizza.jpg');
   await page.setInputFiles('#file', { name: 'lunch.jpg', mimeType: 'image/jpeg', buffer: await readFile(new URL('../samples/pizza.jpg', import.meta.url)) });
@@ -110,7 +99,7 @@ test('a picked picture is classified, and an unreadable one is refused with advi
 });
 
 test('an address with settings that the server cannot fulfil says what it has', async () => {
-  const { page, close } = await open(browser, `${server.url}/?backend=cpu&split=stage9`);
+  const { page, close } = await open(demo.browser, `${demo.server.url}/?backend=cpu&split=stage9`);
   await page.waitForSelector('.notice');
   assert.match((await notices(page)).join(), /does not have.*split=/);
   await close();

@@ -97,3 +97,10 @@ export async function chooseSample(page, file) {
   await page.click(`.sample[data-file="${file}"]`);
   await answered(page);
 }
+
+/** Chooses a codec as people do: first its split. @param {Page} page @param {{ split: string, name: string }} codec */
+export async function chooseCodec(page, { split, name }) {
+  const shown = page.locator(`input[name="codec"][value="${name}"]`);
+  await page.check(`input[name="split"][value="${split}"]`, { force: true });
+  await shown.check({ force: true });
+}
