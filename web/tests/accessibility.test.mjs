@@ -3,24 +3,13 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { after, before, test } from 'node:test';
-import { answered, compared, launch, open } from './support/browser.mjs';
-import { EdgeServer } from './support/server.mjs';
+import { test } from 'node:test';
+import { answered, compared, open } from './support/browser.mjs';
+import { running } from './support/running.mjs';
 
 const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-/** @type {EdgeServer} */
-let server;
-/** @type {import('playwright-core').Browser} */
-let browser;
-before(async () => {
-  server = await EdgeServer.start();
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await server?.kill();
-});
+const demo = running();
 
 /** @param {import('playwright-core').Page} page @returns {Promise<string[]>} */
 async function complaints(page) {
@@ -36,7 +25,7 @@ async function complaints(page) {
 for (const width of [360, 1440]) {
   for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
     test(`axe-core finds nothing at ${width} px, ${colorScheme}`, async () => {
-      const { page, close } = await open(browser, `${server.url}/?backend=cpu&compare=features,jpeg,raw&link=lte`, { viewport: { width, height: 900 }, colorScheme });
+      const { page, close } = await open(demo.browser, `${demo.server.url}/?backend=cpu&compare=features,jpeg,raw&link=lte`, { viewport: { width, height: 900 }, colorScheme });
       await answered(page);
       await compared(page);
       assert.deepEqual(await complaints(page), [], 'folded');
@@ -50,7 +39,7 @@ for (const width of [360, 1440]) {
 }
 
 test('nothing moves for those who do not want it', async () => {
-  const { page, close } = await open(browser, `${server.url}/?backend=cpu`, { reducedMotion: 'reduce' });
+  const { page, close } = await open(demo.browser, `${demo.server.url}/?backend=cpu`, { reducedMotion: 'reduce' });
   await answered(page);
   const moving = await page.$$eval('body *', (all) => all
     .filter((one) => getComputedStyle(one).transitionDuration !== '0s' || getComputedStyle(one).animationName !== 'none')

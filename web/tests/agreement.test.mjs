@@ -9,8 +9,8 @@ import { join, resolve } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { answered, frameBytes, launch, open, top } from './support/browser.mjs';
-import { EdgeServer } from './support/server.mjs';
+import { answered, frameBytes, open, top } from './support/browser.mjs';
+import { running } from './support/running.mjs';
 
 const REPOSITORY = fileURLToPath(new URL('../../', import.meta.url));
 const PICTURES = fileURLToPath(new URL('pictures/', import.meta.url));
@@ -24,16 +24,11 @@ const BYTES_WITHIN = 0.01;
  * @property {{ file: string, bytes: number[], top1: number[] }[]} predictions
  */
 
-/** @type {EdgeServer} */
-let server;
-/** @type {import('playwright-core').Browser} */
-let browser;
+const demo = running();
 /** @type {string} */
 let folder;
 
 before(async () => {
-  server = await EdgeServer.start();
-  browser = await launch();
   folder = await mkdtemp(join(tmpdir(), 'agreement-'));
   await decode();
 });
@@ -44,8 +39,8 @@ before(async () => {
  * decoders that are compared.
  */
 async function decode() {
-  const page = await browser.newPage();
-  await page.goto(`${server.url}/healthz`);
+  const page = await demo.browser.newPage();
+  await page.goto(`${demo.server.url}/healthz`);
   for (const file of (await readdir(PICTURES)).filter((name) => name.endsWith('.jpg'))) {
     const jpeg = await readFile(join(PICTURES, file), 'base64');
     const png = await page.evaluate(async (base64) => {
@@ -62,8 +57,6 @@ async function decode() {
   await page.close();
 }
 after(async () => {
-  await browser?.close();
-  await server?.kill();
   if (folder) await rm(folder, { recursive: true });
 });
 
@@ -82,14 +75,14 @@ async function native(model, codec) {
 
 for (const split of ['stem', 'stage2']) {
   test(`the browser agrees with the native program at ${split}`, async (context) => {
-    const model = await server.model();
+    const model = await demo.server.model();
     const codec = model.codecs.find((/** @type {any} */ entry) => entry.split === split);
     assert.ok(codec, `there is no codec for ${split}`);
     const { predictions } = await native(model, codec);
     assert.ok(predictions.length >= PICTURES_AT_LEAST, `${predictions.length} pictures`);
     assert.equal(predictions[0].bytes.length, codec.rates.length, 'one method a rate');
 
-    const { page, close } = await open(browser, `${server.url}/?backend=cpu&split=${split}&codec=${codec.name}&rate=${codec.default_rate}`);
+    const { page, close } = await open(demo.browser, `${demo.server.url}/?backend=cpu&split=${split}&codec=${codec.name}&rate=${codec.default_rate}`);
     await answered(page);
     /** @type {string[]} */
     const others = [];

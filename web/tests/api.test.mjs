@@ -1,29 +1,18 @@
 // The device as a program of somebody else uses it.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { readFile } from 'node:fs/promises';
-import { launch, open } from './support/browser.mjs';
-import { EdgeServer } from './support/server.mjs';
+import { open } from './support/browser.mjs';
+import { running } from './support/running.mjs';
 
 const { samples } = JSON.parse(await readFile(new URL('../samples/samples.json', import.meta.url), 'utf8'));
 
-/** @type {EdgeServer} */
-let server;
-/** @type {import('playwright-core').Browser} */
-let browser;
-before(async () => {
-  server = await EdgeServer.start();
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await server?.kill();
-});
+const demo = running();
 
 test('load, encode, connect, submit, dispose', async () => {
   // Any document of the server's own that runs no program by itself.
-  const { page, close } = await open(browser, `${server.url}/samples/samples.json`, { allow: /404/ });
+  const { page, close } = await open(demo.browser, `${demo.server.url}/samples/samples.json`, { allow: /404/ });
   const seen = await page.evaluate(async (file) => {
     const url = '/worker/api.js';
     const { Device } = /** @type {typeof import('../../device-wasm/npm/index.js')} */ (await import(url));

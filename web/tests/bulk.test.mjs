@@ -6,24 +6,19 @@ import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promi
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { answered, launch, notices, open } from './support/browser.mjs';
-import { EdgeServer } from './support/server.mjs';
+import { answered, notices, open } from './support/browser.mjs';
+import { running } from './support/running.mjs';
 
 const SAMPLES = fileURLToPath(new URL('../samples/', import.meta.url));
 const { samples } = JSON.parse(await readFile(join(SAMPLES, 'samples.json'), 'utf8'));
 
-/** @type {EdgeServer} */
-let server;
-/** @type {import('playwright-core').Browser} */
-let browser;
+const demo = running();
 /** @type {string} */
 let folder;
 before(async () => {
-  server = await EdgeServer.start();
-  browser = await launch();
   folder = await mkdtemp(join(tmpdir(), 'bulk-'));
   // By number, by class name, by WordNet id; and one in a folder that is no class.
-  const labels = await server.labels();
+  const labels = await demo.server.labels();
   const ids = (await readFile(new URL('../page/wordnet-ids.txt', import.meta.url), 'utf8')).trim().split('\n');
   const names = [(/** @type {number} */ best) => String(best), (/** @type {number} */ best) => labels[best].replaceAll(' ', '_'), (/** @type {number} */ best) => ids[best], () => 'unknown'];
   for (const [index, name] of names.entries()) {
@@ -35,13 +30,11 @@ before(async () => {
   await writeFile(join(folder, 'notes.txt'), 'no picture either');
 });
 after(async () => {
-  await browser?.close();
-  await server?.kill();
   if (folder) await rm(folder, { recursive: true });
 });
 
 test('a folder becomes a table of bytes, accuracy and agreement, way by way', async () => {
-  const { page, close } = await open(browser, `${server.url}/?backend=cpu`);
+  const { page, close } = await open(demo.browser, `${demo.server.url}/?backend=cpu`);
   await answered(page);
   await page.click('#bulk summary');
   await page.setInputFiles('#folder', folder);
@@ -68,7 +61,7 @@ test('a folder becomes a table of bytes, accuracy and agreement, way by way', as
 });
 
 test('a folder can be cancelled, and one without pictures is refused with advice', async () => {
-  const { page, close } = await open(browser, `${server.url}/?backend=cpu&link=3g`);
+  const { page, close } = await open(demo.browser, `${demo.server.url}/?backend=cpu&link=3g`);
   await answered(page);
   await page.click('#bulk summary');
   await page.setInputFiles('#folder', folder);

@@ -1,25 +1,14 @@
 // The channels that are sent: drawn in order, fewer on request, and the label follows.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { answered, frameBytes, launch, open, top } from './support/browser.mjs';
-import { EdgeServer } from './support/server.mjs';
+import { test } from 'node:test';
+import { answered, frameBytes, open, top } from './support/browser.mjs';
+import { running } from './support/running.mjs';
 
-/** @type {EdgeServer} */
-let server;
-/** @type {import('playwright-core').Browser} */
-let browser;
-before(async () => {
-  server = await EdgeServer.start();
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await server?.kill();
-});
+const demo = running();
 
 test('dropping the last channels costs fewer bytes, and in the end the label', async () => {
-  const { page, close } = await open(browser, `${server.url}/?backend=cpu&split=stage2`);
+  const { page, close } = await open(demo.browser, `${demo.server.url}/?backend=cpu&split=stage2`);
   await answered(page);
   await page.click('#channels summary');
   const note = () => page.textContent('#channel-note');

@@ -1,25 +1,14 @@
 // The ways side by side, on the same frames, over the real server and emulated links.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { readFile } from 'node:fs/promises';
-import { answered, chooseSample, compared, launch, open, top } from './support/browser.mjs';
-import { EdgeServer } from './support/server.mjs';
+import { answered, chooseSample, compared, open, top } from './support/browser.mjs';
+import { running } from './support/running.mjs';
 
 const { samples } = JSON.parse(await readFile(new URL('../samples/samples.json', import.meta.url), 'utf8'));
 
-/** @type {EdgeServer} */
-let server;
-/** @type {import('playwright-core').Browser} */
-let browser;
-before(async () => {
-  server = await EdgeServer.start();
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await server?.kill();
-});
+const demo = running();
 
 /** @typedef {import('playwright-core').Page} Page */
 
@@ -44,7 +33,7 @@ function bytes(text) {
 }
 
 test('features, JPEG, WebP and raw pixels answer for the same frame', async () => {
-  const { page, close } = await open(browser, `${server.url}/?backend=cpu`);
+  const { page, close } = await open(demo.browser, `${demo.server.url}/?backend=cpu`);
   await answered(page);
   await page.click('#compare-button');
   await compared(page);
@@ -71,7 +60,7 @@ test('features, JPEG, WebP and raw pixels answer for the same frame', async () =
 });
 
 test('at the bytes of the features, JPEG and WebP cost no more, or say that they cannot', async () => {
-  const { page, close } = await open(browser, `${server.url}/?backend=cpu&compare=features,jpeg,webp,raw&bytes=same`);
+  const { page, close } = await open(demo.browser, `${demo.server.url}/?backend=cpu&compare=features,jpeg,webp,raw&bytes=same`);
   await answered(page);
   await compared(page);
   const of = await rows(page);
@@ -85,7 +74,7 @@ test('at the bytes of the features, JPEG and WebP cost no more, or say that they
 });
 
 test('all on this device: only when asked for, with progress, and then without the server', async () => {
-  const { page, close } = await open(browser, `${server.url}/?backend=cpu&split=stem`, { allow: /WebSocket connection to .* failed|ERR_CONNECTION_(REFUSED|RESET)/ });
+  const { page, close } = await open(demo.browser, `${demo.server.url}/?backend=cpu&split=stem`, { allow: /WebSocket connection to .* failed|ERR_CONNECTION_(REFUSED|RESET)/ });
   await answered(page);
   assert.ok(await page.isDisabled('input[name="way"][value="device"]'), 'it cannot be ticked before');
   const fetched = () => page.evaluate(() => performance.getEntriesByType('resource').length);
@@ -110,7 +99,7 @@ test('all on this device: only when asked for, with progress, and then without t
 });
 
 test('the emulated link is labelled, shapes what is sent, and the dials reach it', async () => {
-  const { page, close } = await open(browser, `${server.url}/?backend=cpu&compare=features,raw`);
+  const { page, close } = await open(demo.browser, `${demo.server.url}/?backend=cpu&compare=features,raw`);
   await answered(page);
   await compared(page);
   assert.ok(await page.isHidden('#emulation-badge'));
@@ -138,7 +127,7 @@ test('the emulated link is labelled, shapes what is sent, and the dials reach it
 });
 
 test('automatic: the decision, its estimates and its log are shown', async () => {
-  const { page, close } = await open(browser, `${server.url}/?backend=cpu`);
+  const { page, close } = await open(demo.browser, `${demo.server.url}/?backend=cpu`);
   await answered(page);
   await page.check('#automatic');
   await page.waitForSelector('#estimates:not([hidden])');

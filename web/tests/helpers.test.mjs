@@ -2,31 +2,19 @@
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { after, before, test } from 'node:test';
-import { launch } from './support/browser.mjs';
-import { EdgeServer } from './support/server.mjs';
+import { test } from 'node:test';
+import { running } from './support/running.mjs';
 import { openWorker } from './support/worker.mjs';
 
 const { samples } = JSON.parse(await readFile(new URL('../samples/samples.json', import.meta.url), 'utf8'));
 const FRAMES = 3;
 const HELPER = /helper-worker/;
 
-/** @type {EdgeServer} */
-let server;
-/** @type {import('playwright-core').Browser} */
-let browser;
-before(async () => {
-  server = await EdgeServer.start();
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await server?.kill();
-});
+const demo = running();
 
 /** A worker at stage 1, whose helpers are at work. @param {number} threads */
 async function start(threads) {
-  const worker = await openWorker(browser, server.url, { threads, split: 'stage1' }, { allow: /without helpers/ });
+  const worker = await openWorker(demo.browser, demo.server.url, { threads, split: 'stage1' }, { allow: /without helpers/ });
   const backend = (await worker.since(0)).find((message) => message.type === 'backend');
   assert.equal(backend?.type === 'backend' && backend.threads, threads);
   const helpers = worker.page.workers().filter((other) => HELPER.test(other.url()));

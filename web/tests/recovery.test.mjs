@@ -1,10 +1,10 @@
 // A graphics device that is lost: the worker goes on, on WebGPU and then on the CPU, and says so.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { readFile } from 'node:fs/promises';
-import { launch, SOFTWARE_WEBGPU } from './support/browser.mjs';
-import { EdgeServer } from './support/server.mjs';
+import { SOFTWARE_WEBGPU } from './support/browser.mjs';
+import { running } from './support/running.mjs';
 import { openWorker } from './support/worker.mjs';
 
 const { samples } = JSON.parse(await readFile(new URL('../samples/samples.json', import.meta.url), 'utf8'));
@@ -24,23 +24,12 @@ self.addEventListener('message', ({ data }) => {
 });
 `;
 
-/** @type {EdgeServer} */
-let server;
-/** @type {import('playwright-core').Browser} */
-let browser;
-before(async () => {
-  server = await EdgeServer.start();
-  browser = await launch(SOFTWARE_WEBGPU);
-});
-after(async () => {
-  await browser?.close();
-  await server?.kill();
-});
+const demo = running({ flags: SOFTWARE_WEBGPU });
 
 test('a lost graphics device is started anew, and a second loss moves the device to the CPU', async () => {
-  const model = await server.model();
+  const model = await demo.server.model();
   const codec = model.codecs.find((/** @type {any} */ { split }) => split === 'stem');
-  const worker = await openWorker(browser, server.url, { backend: 'webgpu', codec: codec.name, rate: codec.rates.at(-1).name }, {
+  const worker = await openWorker(demo.browser, demo.server.url, { backend: 'webgpu', codec: codec.name, rate: codec.rates.at(-1).name }, {
     allow: LOST,
     prepare: (page) => page.route('**/worker/builds.js', async (route) => {
       const response = await route.fetch();

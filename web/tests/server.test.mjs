@@ -1,32 +1,22 @@
 // What the page does when the server goes, comes back, or has rude company.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { readFile } from 'node:fs/promises';
-import { answered, chooseSample, launch, notices, open, top } from './support/browser.mjs';
+import { answered, chooseSample, notices, open, top } from './support/browser.mjs';
+import { running } from './support/running.mjs';
 import { EdgeServer } from './support/server.mjs';
 
 const { samples } = JSON.parse(await readFile(new URL('../samples/samples.json', import.meta.url), 'utf8'));
 /** What Chromium itself logs while nobody listens. */
 const NOBODY_LISTENS = /WebSocket connection to .* failed|ERR_CONNECTION_(REFUSED|RESET)/;
 
-/** @type {EdgeServer} */
-let server;
-/** @type {import('playwright-core').Browser} */
-let browser;
-before(async () => {
-  server = await EdgeServer.start();
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await server?.kill();
-});
+const demo = running();
 
 test('a killed server is reported, and everything goes on by itself when it is back', async () => {
-  const { page, close } = await open(browser, `${server.url}/?backend=cpu`, { allow: NOBODY_LISTENS });
+  const { page, close } = await open(demo.browser, `${demo.server.url}/?backend=cpu`, { allow: NOBODY_LISTENS });
   await answered(page);
-  await server.kill();
+  await demo.server.kill();
   await page.waitForSelector('.notice');
   assert.match((await notices(page))[0], /The server is gone.*tries again by itself/);
   assert.equal(await page.textContent('#link-badge'), 'Server gone, reconnecting…');
@@ -36,7 +26,7 @@ test('a killed server is reported, and everything goes on by itself when it is b
   const daisy = samples.find((/** @type {any} */ { file }) => file === 'daisy.jpg');
   await page.setInputFiles('#file', { name: 'daisy.jpg', mimeType: 'image/jpeg', buffer: await readFile(new URL('../samples/daisy.jpg', import.meta.url)) });
 
-  await server.start();
+  await demo.server.start();
   await page.waitForFunction(() => document.getElementById('link-badge')?.textContent === 'Connected');
   await answered(page);
   assert.equal((await top(page))[0].class, daisy.class);
@@ -46,7 +36,7 @@ test('a killed server is reported, and everything goes on by itself when it is b
 });
 
 test('a page that was opened before the server was ready finishes loading by itself', async () => {
-  const { page, close } = await open(browser, `${server.url}/?backend=cpu`, {
+  const { page, close } = await open(demo.browser, `${demo.server.url}/?backend=cpu`, {
     allow: /503/,
     prepare: (page) => {
       let refused = 0;
@@ -64,14 +54,14 @@ test('a page that was opened before the server was ready finishes loading by its
 });
 
 test('frames can go to another server, if that one lets this page in', async () => {
-  const [friendly, closed] = [await EdgeServer.start(['--allow-origin', server.url]), await EdgeServer.start()];
-  const there = await open(browser, `${server.url}/?backend=cpu&server=${friendly.url}`);
+  const [friendly, closed] = [await EdgeServer.start(['--allow-origin', demo.server.url]), await EdgeServer.start()];
+  const there = await open(demo.browser, `${demo.server.url}/?backend=cpu&server=${friendly.url}`);
   await answered(there.page);
   assert.equal((await top(there.page))[0].class, samples[0].class);
   assert.match((await there.page.textContent('#engine-server')) ?? '', new RegExp(friendly.url));
   await there.close();
 
-  const refused = await open(browser, `${server.url}/?backend=cpu&server=${closed.url}`, { allow: /WebSocket connection to .* failed|blocked by CORS policy|ERR_FAILED/ });
+  const refused = await open(demo.browser, `${demo.server.url}/?backend=cpu&server=${closed.url}`, { allow: /WebSocket connection to .* failed|blocked by CORS policy|ERR_FAILED/ });
   await refused.page.waitForSelector('.notice');
   assert.match((await notices(refused.page))[0], /tries again by itself.*--allow-origin/);
   await refused.close();
@@ -80,11 +70,11 @@ test('frames can go to another server, if that one lets this page in', async () 
 });
 
 test('malformed frames of another client end that client and nothing else', async () => {
-  const { page, close } = await open(browser, `${server.url}/?backend=cpu`);
+  const { page, close } = await open(demo.browser, `${demo.server.url}/?backend=cpu`);
   await answered(page);
-  const rude = await browser.newPage();
-  await rude.goto(`${server.url}/healthz`);
-  const model = await server.model();
+  const rude = await demo.browser.newPage();
+  await rude.goto(`${demo.server.url}/healthz`);
+  const model = await demo.server.model();
   const attack = rude.evaluate(async ([url, digest, codec]) => {
     const header = (/** @type {number[]} */ ...bytes) => Uint8Array.of(...bytes);
     const hello = JSON.stringify({ type: 'hello', client: 'a rude test', model: digest, codec, rate: 0 });
@@ -126,7 +116,7 @@ test('malformed frames of another client end that client and nothing else', asyn
       });
     }
     return ends;
-  }, [`${server.url.replace('http', 'ws')}/v1/stream`, model.digest, model.codecs[0].sha256]);
+  }, [`${demo.server.url.replace('http', 'ws')}/v1/stream`, model.digest, model.codecs[0].sha256]);
 
   // Meanwhile the page goes on.
   for (const sample of samples.slice(1, 7)) {

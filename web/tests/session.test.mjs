@@ -1,23 +1,12 @@
 // Charts, sums, the visitor's place on the curve, export, and the address that brings it all back.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { readFile } from 'node:fs/promises';
-import { answered, chooseSample, frameBytes, launch, open } from './support/browser.mjs';
-import { EdgeServer } from './support/server.mjs';
+import { answered, chooseSample, frameBytes, open } from './support/browser.mjs';
+import { running } from './support/running.mjs';
 
-/** @type {EdgeServer} */
-let server;
-/** @type {import('playwright-core').Browser} */
-let browser;
-before(async () => {
-  server = await EdgeServer.start();
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await server?.kill();
-});
+const demo = running();
 
 /** @typedef {import('playwright-core').Page} Page */
 
@@ -28,7 +17,7 @@ async function saved(page, button) {
 }
 
 test('sums are of the frames in the cost table; the export has every frame', async () => {
-  const { page, close } = await open(browser, `${server.url}/?backend=cpu`);
+  const { page, close } = await open(demo.browser, `${demo.server.url}/?backend=cpu`);
   await answered(page);
   const cost = async (/** @type {string} */ way) => Number((await page.textContent(`[data-way="${way}"] .bytes`))?.replaceAll(',', ''));
   let [features, jpeg] = [0, 0];
@@ -55,7 +44,7 @@ test('sums are of the frames in the cost table; the export has every frame', asy
 });
 
 test('charts follow the frames, and the ring on the curve is the newest frame', async () => {
-  const { page, close } = await open(browser, `${server.url}/?backend=cpu`);
+  const { page, close } = await open(demo.browser, `${demo.server.url}/?backend=cpu`);
   await answered(page);
   await page.evaluate(() => document.getElementById('charts')?.scrollIntoView());
   const bytes = await frameBytes(page);
@@ -67,7 +56,7 @@ test('charts follow the frames, and the ring on the curve is the newest frame', 
     return pixels.some((value) => value > 0);
   });
   assert.ok(inked, 'the chart is empty');
-  const model = await server.model();
+  const model = await demo.server.model();
   const points = model.codecs.reduce((/** @type {number} */ sum, /** @type {any} */ { rates }) => sum + rates.length, 0);
   assert.equal(await page.$$eval('#curve circle.dot', (all) => all.length), points, 'one point a rate');
   assert.equal(await page.getAttribute('#curve .you', 'data-bytes'), String(bytes));
@@ -76,7 +65,7 @@ test('charts follow the frames, and the ring on the curve is the newest frame', 
 });
 
 test('the link to this page brings it all back', async () => {
-  const first = await open(browser, `${server.url}/?backend=cpu`);
+  const first = await open(demo.browser, `${demo.server.url}/?backend=cpu`);
   await answered(first.page);
   await first.page.check('#presets input[value="lte"]', { force: true });
   await first.page.check('#same-bytes');
@@ -86,7 +75,7 @@ test('the link to this page brings it all back', async () => {
   const address = (await first.page.getAttribute('#permalink', 'href')) ?? '';
   await first.close();
 
-  const { page, close } = await open(browser, address);
+  const { page, close } = await open(demo.browser, address);
   await answered(page);
   assert.equal(await page.getAttribute('.sample[data-file="pizza.jpg"]', 'aria-pressed'), 'true');
   assert.ok(await page.isChecked('#presets input[value="lte"]'));

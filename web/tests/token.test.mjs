@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { after, before, test } from 'node:test';
-import { answered, launch, notices, open, top } from './support/browser.mjs';
+import { test } from 'node:test';
+import { answered, notices, open, top } from './support/browser.mjs';
+import { running } from './support/running.mjs';
 import { EdgeServer } from './support/server.mjs';
 
 const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -14,21 +15,10 @@ const WRONG = 'another-token-of-some-length';
 /** What Chromium itself logs of refusals. */
 const REFUSED = /WebSocket connection to .* failed|status of 401/;
 
-/** @type {EdgeServer} */
-let server;
-/** @type {import('playwright-core').Browser} */
-let browser;
-before(async () => {
-  server = await EdgeServer.start(['--token', RIGHT]);
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await server?.kill();
-});
+const demo = running({ args: ['--token', RIGHT] });
 
 test('a wrong token is told, a right one classifies and is remembered in this tab only', async () => {
-  const { page, close } = await open(browser, `${server.url}/?backend=cpu`, {
+  const { page, close } = await open(demo.browser, `${demo.server.url}/?backend=cpu`, {
     allow: REFUSED,
     prepare: (opened) => opened.addInitScript(() => {
       /** @type {string[]} */
@@ -78,7 +68,7 @@ test('a wrong token is told, a right one classifies and is remembered in this ta
 });
 
 test('who has no token now can give one later', async () => {
-  const { page, close } = await open(browser, `${server.url}/?backend=cpu`, { allow: REFUSED });
+  const { page, close } = await open(demo.browser, `${demo.server.url}/?backend=cpu`, { allow: REFUSED });
   const dialog = page.getByRole('dialog', { name: 'The server asks for a token' });
   await dialog.waitFor();
   await page.keyboard.press('Escape');
@@ -95,7 +85,7 @@ test('who has no token now can give one later', async () => {
 test('the token goes to another server too, if that one lets this page in', async () => {
   const free = await EdgeServer.start();
   const guarded = await EdgeServer.start(['--token', RIGHT, '--allow-origin', free.url]);
-  const { page, close } = await open(browser, `${free.url}/?backend=cpu&server=${guarded.url}`, { allow: REFUSED });
+  const { page, close } = await open(demo.browser, `${free.url}/?backend=cpu&server=${guarded.url}`, { allow: REFUSED });
   for (const token of [WRONG, RIGHT]) {
     await page.getByRole('dialog', { name: 'The server asks for a token' }).waitFor();
     await page.fill('#token', token);

@@ -1,10 +1,9 @@
 // The ways of inference, the emulated link and the automatic choice, in the real worker against the real server.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import { readFile } from 'node:fs/promises';
-import { launch } from './support/browser.mjs';
-import { EdgeServer } from './support/server.mjs';
+import { running } from './support/running.mjs';
 import { openWorker } from './support/worker.mjs';
 import { shannonKbps } from '../worker/link.js';
 
@@ -17,20 +16,11 @@ const { samples } = JSON.parse(await readFile(new URL('../samples/samples.json',
 const SURE = samples.filter(({ file }) => ['daisy.jpg', 'zebra.jpg', 'balloon.jpg'].includes(file));
 const RAW_MESSAGE = 20 + 224 * 224 * 3;
 
-/** @type {EdgeServer} */
-let server;
-/** @type {import('playwright-core').Browser} */
-let browser;
+const demo = running();
 /** @type {any} */
 let model;
 before(async () => {
-  server = await EdgeServer.start();
-  browser = await launch();
-  model = await server.model();
-});
-after(async () => {
-  await browser?.close();
-  await server?.kill();
+  model = await demo.server.model();
 });
 
 /** @param {Way['kind'] | 'jpeg' | 'webp' | 'raw'} name @returns {Way} */
@@ -49,7 +39,7 @@ const network = ({ steps }) => steps.send + steps.answer;
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 
 test('every way answers the same frames, with its bytes and steps', async () => {
-  const worker = await openWorker(browser, server.url, { split: 'stage2' });
+  const worker = await openWorker(demo.browser, demo.server.url, { split: 'stage2' });
 
   const refused = await worker.frame(SURE[0].file, { kind: 'device' });
   assert.equal(refused.type === 'failure' && refused.name, 'WayNotLoaded', JSON.stringify(refused));
@@ -95,7 +85,7 @@ test('every way answers the same frames, with its bytes and steps', async () => 
 });
 
 test('a frame may send fewer channels than its rate has, and carries its latent', async () => {
-  const worker = await openWorker(browser, server.url, { codec: 'klt-stem' });
+  const worker = await openWorker(demo.browser, demo.server.url, { codec: 'klt-stem' });
   const codec = model.codecs.find((/** @type {any} */ { name }) => name === 'klt-stem');
   const rate = codec.rates.length - 1;
   /** @param {number | null} channels @returns {Way} */
@@ -119,7 +109,7 @@ test('a frame may send fewer channels than its rate has, and carries its latent'
 
 test('another codec of a loaded split needs no network, one of another split is refused until it is chosen', async () => {
   const [first, second] = model.codecs.filter((/** @type {any} */ { split }) => split === 'stage2');
-  const worker = await openWorker(browser, server.url, { codec: first.name });
+  const worker = await openWorker(demo.browser, demo.server.url, { codec: first.name });
   const { wireBytes } = await worker.heard({ type: 'ready' });
   /** @param {string} codec @returns {Way} */
   const way = (codec) => ({ kind: 'features', codec, rate: 0, channels: null });
@@ -140,7 +130,7 @@ test('another codec of a loaded split needs no network, one of another split is 
 });
 
 test('an emulated link has the rate and the round trip that it was given', async () => {
-  const worker = await openWorker(browser, server.url, { split: 'stem' });
+  const worker = await openWorker(demo.browser, demo.server.url, { split: 'stem' });
   const bare = median([network(await worker.answer(SURE[0].file, picture('raw'))), network(await worker.answer(SURE[0].file, picture('raw'))), network(await worker.answer(SURE[0].file, picture('raw')))]);
   for (const [kbps, rttMs, way] of /** @type {[number, number, Way][]} */ ([
     [250, 40, picture('jpeg', 95)], [1_000, 40, picture('raw')], [5_000, 40, picture('raw')], [5_000, 400, picture('raw')],
@@ -168,7 +158,7 @@ test('an emulated link has the rate and the round trip that it was given', async
 });
 
 test('the automatic choice follows the link and says why', async () => {
-  const worker = await openWorker(browser, server.url, { codec: 'klt-stem' });
+  const worker = await openWorker(demo.browser, demo.server.url, { codec: 'klt-stem' });
   await worker.send({ type: 'automatic', goal: { kind: 'accuracy', deadlineMs: 1_500 } });
   await worker.send({ type: 'link-emulation', link: { kbps: 100_000, rttMs: 20, jitterMs: 0, loss: 0 } });
   /** @type {ResultMessage[]} */
@@ -200,7 +190,7 @@ test('the automatic choice follows the link and says why', async () => {
 });
 
 test('while everything runs on the device, pings tell how the link is', async () => {
-  const worker = await openWorker(browser, server.url, { split: 'stem' });
+  const worker = await openWorker(demo.browser, demo.server.url, { split: 'stem' });
   await worker.send({ type: 'load-whole' });
   await worker.heard({ type: 'whole', state: 'ready' });
   // Only raw pixels agree as much with the whole network, and no link here carries them as soon.
