@@ -1,6 +1,7 @@
 //! A frame: the binary message that carries one picture's feature.
 
 use crate::SPLITS;
+use crate::layout::{Layout, message};
 use crate::picture::RAW_BYTES;
 
 /// Bytes of a frame's header.
@@ -45,15 +46,14 @@ impl FrameHeader {
     /// The header's bytes.
     #[must_use]
     pub fn encode(&self) -> [u8; HEADER_BYTES] {
-        let mut bytes = [0; HEADER_BYTES];
-        bytes[0] = KIND_FEATURE;
-        bytes[1] = self.split;
-        bytes[2] = self.codec;
-        bytes[3] = self.rate;
-        bytes[4..8].copy_from_slice(&self.sequence.to_le_bytes());
-        bytes[8..16].copy_from_slice(&self.capture_time_us.to_le_bytes());
-        bytes[16..18].copy_from_slice(&self.channels.to_le_bytes());
-        bytes
+        let [c0, c1] = self.channels.to_le_bytes();
+        Layout {
+            first: [KIND_FEATURE, self.split, self.codec, self.rate],
+            sequence: self.sequence,
+            capture_time_us: self.capture_time_us,
+            last: [c0, c1, 0, 0],
+        }
+        .write()
     }
 
     /// Reads and checks the header at the start of `message`. Whether the session has the codec, whether
@@ -63,33 +63,12 @@ impl FrameHeader {
     /// [`FrameError`]: too short, not a feature frame, a split that does not exist, no channels, or a reserved
     /// field in use.
     pub fn parse(message: &[u8]) -> Result<Self, FrameError> {
-        let Some(header) = message.first_chunk::<HEADER_BYTES>() else {
-            return Err(FrameError::TooShort {
-                bytes: message.len(),
-            });
-        };
-        let [
-            kind,
-            split,
-            codec,
-            rate,
-            s0,
-            s1,
-            s2,
-            s3,
-            t0,
-            t1,
-            t2,
-            t3,
-            t4,
-            t5,
-            t6,
-            t7,
-            c0,
-            c1,
-            r0,
-            r1,
-        ] = *header;
+        let Layout {
+            first: [kind, split, codec, rate],
+            sequence,
+            capture_time_us,
+            last: [c0, c1, reserved @ ..],
+        } = Layout::read(message)?;
         if kind != KIND_FEATURE {
             return Err(FrameError::UnknownKind { kind });
         }
@@ -100,15 +79,15 @@ impl FrameHeader {
         if channels == 0 {
             return Err(FrameError::NoChannels);
         }
-        if [r0, r1] != [0; 2] {
+        if reserved != [0; 2] {
             return Err(FrameError::ReservedInUse);
         }
         Ok(Self {
             split,
             codec,
             rate,
-            sequence: u32::from_le_bytes([s0, s1, s2, s3]),
-            capture_time_us: u64::from_le_bytes([t0, t1, t2, t3, t4, t5, t6, t7]),
+            sequence,
+            capture_time_us,
             channels,
         })
     }
@@ -144,10 +123,7 @@ impl<'a> Frame<'a> {
     /// The message's bytes: header and payload.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut message = Vec::with_capacity(HEADER_BYTES + self.payload.len());
-        message.extend_from_slice(&self.header.encode());
-        message.extend_from_slice(self.payload);
-        message
+        message(self.header.encode(), self.payload)
     }
 }
 

@@ -14,6 +14,7 @@ pub mod close;
 mod error;
 mod frame;
 mod hello;
+mod layout;
 mod limits;
 mod message;
 mod picture;

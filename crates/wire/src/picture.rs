@@ -1,6 +1,7 @@
 //! A picture frame: the binary message that carries a whole picture, for the whole network on the server.
 
 use crate::frame::{FrameError, HEADER_BYTES, KIND_PICTURE};
+use crate::layout::{Layout, message};
 
 /// Bytes of a raw picture: 224 rows of 224 pixels of red, green and blue.
 pub const RAW_BYTES: usize = 224 * 224 * 3;
@@ -67,12 +68,13 @@ impl PictureHeader {
     /// The header's bytes.
     #[must_use]
     pub fn encode(&self) -> [u8; HEADER_BYTES] {
-        let mut bytes = [0; HEADER_BYTES];
-        bytes[0] = KIND_PICTURE;
-        bytes[1] = self.format.as_u8();
-        bytes[4..8].copy_from_slice(&self.sequence.to_le_bytes());
-        bytes[8..16].copy_from_slice(&self.capture_time_us.to_le_bytes());
-        bytes
+        Layout {
+            first: [KIND_PICTURE, self.format.as_u8(), 0, 0],
+            sequence: self.sequence,
+            capture_time_us: self.capture_time_us,
+            last: [0; 4],
+        }
+        .write()
     }
 
     /// Reads and checks the header at the start of `message`.
@@ -80,43 +82,22 @@ impl PictureHeader {
     /// # Errors
     /// [`FrameError`]: too short, not a picture frame, a format that does not exist, or a reserved field in use.
     pub fn parse(message: &[u8]) -> Result<Self, FrameError> {
-        let Some(header) = message.first_chunk::<HEADER_BYTES>() else {
-            return Err(FrameError::TooShort {
-                bytes: message.len(),
-            });
-        };
-        let [
-            kind,
-            format,
-            r0,
-            r1,
-            s0,
-            s1,
-            s2,
-            s3,
-            t0,
-            t1,
-            t2,
-            t3,
-            t4,
-            t5,
-            t6,
-            t7,
-            r2,
-            r3,
-            r4,
-            r5,
-        ] = *header;
+        let Layout {
+            first: [kind, format, reserved @ ..],
+            sequence,
+            capture_time_us,
+            last,
+        } = Layout::read(message)?;
         if kind != KIND_PICTURE {
             return Err(FrameError::UnknownKind { kind });
         }
-        if [r0, r1, r2, r3, r4, r5] != [0; 6] {
+        if reserved != [0; 2] || last != [0; 4] {
             return Err(FrameError::ReservedInUse);
         }
         Ok(Self {
             format: PictureFormat::from_u8(format).ok_or(FrameError::NoSuchFormat { format })?,
-            sequence: u32::from_le_bytes([s0, s1, s2, s3]),
-            capture_time_us: u64::from_le_bytes([t0, t1, t2, t3, t4, t5, t6, t7]),
+            sequence,
+            capture_time_us,
         })
     }
 }
@@ -155,9 +136,6 @@ impl<'a> PictureFrame<'a> {
     /// The message's bytes: header and picture.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut message = Vec::with_capacity(HEADER_BYTES + self.payload.len());
-        message.extend_from_slice(&self.header.encode());
-        message.extend_from_slice(self.payload);
-        message
+        message(self.header.encode(), self.payload)
     }
 }
