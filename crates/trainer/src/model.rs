@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use aecnn::Split;
 use aecnn::codec::CodecFile;
-use aecnn::manifest::Manifest;
+use aecnn::manifest::{FileEntry, Manifest};
 use aecnn::resnet::{Precision, ResNet50, TailGradient, part_names, trainable};
 use aecnn::weights::{Weights, WeightsError};
 use anyhow::{Context, Result};
@@ -103,9 +103,21 @@ pub(crate) fn read_codec(path: &Path) -> Result<CodecFile> {
     CodecFile::parse(&bytes).with_context(|| format!("reading {}", path.display()))
 }
 
+/// Writes a file of the model in `folder`; the answer is how its manifest names it.
+pub(crate) fn write_file(
+    folder: &Path,
+    file: impl Into<String>,
+    bytes: &[u8],
+) -> Result<FileEntry> {
+    let file = file.into();
+    let path = folder.join(&file);
+    std::fs::write(&path, bytes).with_context(|| format!("writing {}", path.display()))?;
+    Ok(FileEntry::of(file, bytes))
+}
+
 /// Writes the manifest of the model in `folder`.
 pub(crate) fn write_manifest(folder: &Path, manifest: &Manifest) -> Result<()> {
-    let path = folder.join(MANIFEST);
     let json = format!("{}\n", serde_json::to_string_pretty(manifest)?);
-    std::fs::write(&path, json).with_context(|| format!("writing {}", path.display()))
+    write_file(folder, MANIFEST, json.as_bytes())?;
+    Ok(())
 }

@@ -1,14 +1,14 @@
 //! Putting a finished codec beside the weights: its file, its measured rates, the manifest.
 
 use aecnn::codec::CodecFile;
-use aecnn::manifest::{CodecEntry, FileEntry, RateEntry};
+use aecnn::manifest::{CodecEntry, RateEntry};
 use aecnn::resnet::ResNet50;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use burn::tensor::Device;
 
 use crate::data::Picture;
 use crate::measure::measure_rates;
-use crate::model::{ModelFolder, write_manifest};
+use crate::model::{ModelFolder, write_file, write_manifest};
 
 /// Writes the codec into the model folder, measures its rates on `held_out` and lists it in the
 /// manifest, in the place of one of the same name.
@@ -24,9 +24,7 @@ pub(crate) fn publish(
     let bytes = codec.to_bytes(folder.manifest.variant)?;
     let codec = CodecFile::parse(&bytes)?;
     let name = &codec.name;
-    let file = format!("{name}.safetensors");
-    let path = folder.path.join(&file);
-    std::fs::write(&path, &bytes).with_context(|| format!("writing {}", path.display()))?;
+    let file = write_file(&folder.path, format!("{name}.safetensors"), &bytes)?;
 
     let measured = measure_rates(folder, network, &codec, held_out, device)?;
     let rates: Vec<RateEntry> = codec
@@ -51,11 +49,12 @@ pub(crate) fn publish(
             measured.divergence
         );
     }
+    let file_name = file.file.clone();
     let entry = CodecEntry {
         name: name.clone(),
         method: codec.method.name().to_owned(),
         split: codec.split,
-        file: FileEntry::of(file, &bytes),
+        file,
         device: None,
         default_rate: default_rate.min(rates.len() - 1),
         rates,
@@ -67,7 +66,7 @@ pub(crate) fn publish(
     write_manifest(&folder.path, &folder.manifest)?;
     crate::say!(
         "wrote {} ({:.2} MB)",
-        path.display(),
+        folder.path.join(file_name).display(),
         bytes.len() as f64 / 1e6
     );
     Ok(())

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use aecnn::digest::sha256_hex;
-use aecnn::manifest::{FORMAT, FileEntry, Manifest, PartEntry, Provenance, VERSION};
+use aecnn::manifest::{FORMAT, Manifest, PartEntry, Provenance, VERSION};
 use aecnn::resnet::{CLASSES, HEAD, part_names};
 use anyhow::{Context, Result, ensure};
 use half::f16;
@@ -13,6 +13,7 @@ use safetensors::tensor::TensorView;
 use super::fold::fold;
 use super::preprocessing_of;
 use super::source::{Array, Source};
+use crate::model::{write_file, write_manifest};
 
 pub(super) fn write(
     source: &Source,
@@ -26,24 +27,19 @@ pub(super) fn write(
         "the weights come without class names; give them with --labels FILE"
     );
     std::fs::create_dir_all(out).with_context(|| format!("creating {}", out.display()))?;
-    let write = |file: String, bytes: &[u8]| -> Result<FileEntry> {
-        let path = out.join(&file);
-        std::fs::write(&path, bytes).with_context(|| format!("writing {}", path.display()))?;
-        Ok(FileEntry::of(file, bytes))
-    };
-
     let parts = part_names()
         .into_iter()
         .map(|name| {
             let bytes = part_bytes(&part_tensors(source, name), fp32)?;
             Ok(PartEntry {
                 name: name.to_owned(),
-                file: write(format!("{name}.safetensors"), &bytes)?,
+                file: write_file(out, format!("{name}.safetensors"), &bytes)?,
             })
         })
         .collect::<Result<Vec<_>>>()?;
-    let labels = write(
-        "labels.json".to_owned(),
+    let labels = write_file(
+        out,
+        "labels.json",
         format!("{}\n", serde_json::to_string_pretty(&source.labels)?).as_bytes(),
     )?;
     let name = out
@@ -70,9 +66,10 @@ pub(super) fn write(
         digest: String::new(),
     };
     manifest.digest = manifest.network_digest();
-    crate::model::write_manifest(out, &manifest)?;
-    write(
-        "README.md".to_owned(),
+    write_manifest(out, &manifest)?;
+    write_file(
+        out,
+        "README.md",
         card(source, &manifest, source_path, fp32).as_bytes(),
     )?;
     Ok(manifest)

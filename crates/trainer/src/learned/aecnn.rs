@@ -1,5 +1,6 @@
 //! `trainer train-aecnn`: the paper's method, step by step.
 
+use aecnn::FeatureShape;
 use aecnn::learned::{ChannelAttention, ChannelCodec, ChannelCodecConfig};
 use aecnn::resnet::trainable::{ResNet50, Tail};
 use anyhow::{Context, Result, ensure};
@@ -71,18 +72,7 @@ pub(super) fn train(args: &TrainAecnnArgs, stop: Stop) -> Result<Option<MethodRe
     let harness = Harness::open(&args.common.data, stop)?;
     let split = args.common.split;
     let feature = harness.feature_shape(split);
-    ensure!(
-        (1..=feature.channels).contains(&args.channels),
-        "--channels {} of {} are not possible",
-        args.channels,
-        feature.channels
-    );
-    ensure!(
-        args.pool > 0 && feature.height.is_multiple_of(args.pool),
-        "--pool {} does not divide the feature's side of {}",
-        args.pool,
-        feature.height
-    );
+    check_cut(feature, args.channels, ("--pool", args.pool))?;
     ensure!(
         args.reduction > 0 && args.width > 0,
         "--reduction and --width must be at least 1"
@@ -105,6 +95,25 @@ pub(super) fn train(args: &TrainAecnnArgs, stop: Stop) -> Result<Option<MethodRe
         parts: &parts,
         setting: setting(args),
     })
+}
+
+/// Whether a feature has so many channels to keep, and a side that the flag's blocks divide.
+pub(super) fn check_cut(
+    feature: FeatureShape,
+    channels: usize,
+    (flag, block): (&str, usize),
+) -> Result<()> {
+    ensure!(
+        (1..=feature.channels).contains(&channels),
+        "--channels {channels} of {} are not possible",
+        feature.channels
+    );
+    ensure!(
+        block > 0 && feature.height.is_multiple_of(block),
+        "{flag} {block} does not divide the feature's side of {}",
+        feature.height
+    );
+    Ok(())
 }
 
 fn setting(args: &TrainAecnnArgs) -> Value {

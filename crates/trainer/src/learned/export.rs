@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use aecnn::Split;
-use aecnn::manifest::{FileEntry, Manifest, PartEntry, Provenance};
+use aecnn::manifest::{Manifest, PartEntry, Provenance};
 use aecnn::resnet::trainable::ResNet50;
 use aecnn::resnet::{HEAD, part_names};
 use anyhow::{Context, Result, ensure};
@@ -13,7 +13,7 @@ use clap::Args;
 use super::harness::{DataArgs, Harness};
 use super::network::Unfreeze;
 use crate::import::{Array, part_bytes};
-use crate::model::write_manifest;
+use crate::model::{write_file, write_manifest};
 use crate::say;
 use crate::train::{Named, Stop, collect};
 
@@ -62,11 +62,6 @@ pub(super) fn train(args: &TrainNetworkArgs, stop: Stop) -> Result<Option<Manife
 
 fn write(harness: &Harness, network: &ResNet50, out: &Path) -> Result<Manifest> {
     fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
-    let put = |file: &str, bytes: &[u8]| -> Result<FileEntry> {
-        let path = out.join(file);
-        fs::write(&path, bytes).with_context(|| format!("writing {}", path.display()))?;
-        Ok(FileEntry::of(file, bytes))
-    };
     let base = &harness.model.manifest;
     let tensors = by_part(collect(network)?)?;
     let part = |name: &str| -> Result<PartEntry> {
@@ -89,7 +84,7 @@ fn write(harness: &Harness, network: &ResNet50, out: &Path) -> Result<Manifest> 
         };
         Ok(PartEntry {
             name: name.to_owned(),
-            file: put(&before.file.file, &bytes)?,
+            file: write_file(out, &before.file.file, &bytes)?,
         })
     };
     let labels = serde_json::to_string_pretty(&harness.pack.classes)?;
@@ -102,7 +97,7 @@ fn write(harness: &Harness, network: &ResNet50, out: &Path) -> Result<Manifest> 
         name,
         classes: harness.classes(),
         parts: part_names().into_iter().map(part).collect::<Result<_>>()?,
-        labels: put("labels.json", format!("{labels}\n").as_bytes())?,
+        labels: write_file(out, "labels.json", format!("{labels}\n").as_bytes())?,
         codecs: Vec::new(),
         provenance: Provenance {
             source: format!("{}, trained on a data set of one's own", base.name),
