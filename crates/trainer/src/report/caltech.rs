@@ -1,41 +1,44 @@
 //! The comparison on Caltech-101, whose networks are trained for it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use super::markdown::{dash, factor, percent, table, whole};
-use super::read::read_json;
+use super::curve::{method_name, split_name};
+use super::markdown::{dash, percent, table, whole};
+use super::read::{EvaluationFile, Row, read_json};
+
+/// What was measured, by split, and what is said of it.
+#[derive(Debug, Default)]
+pub(super) struct Caltech {
+    /// Evaluations' words on their pictures and codecs.
+    pub(super) about: Vec<String>,
+    /// What to type to evaluate again.
+    pub(super) commands: Vec<String>,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    measured: Row,
+    /// How it was made, where rows of one method differ.
+    setting: String,
+    /// Top-1 of the uncompressed network, a share.
+    uncompressed: f64,
+}
 
 /// What `trainer train-aecnn` and `train-bottlenet` write with `--json`.
 #[derive(Debug, Deserialize)]
-pub(super) struct Row {
-    entropy_coded: Measured,
-    uncompressed: Measured,
+struct MethodFile {
+    entropy_coded: Row,
+    uncompressed: Row,
     setting: Setting,
-}
-
-#[derive(Debug, Deserialize)]
-struct Measured {
-    name: String,
-    n: usize,
-    mean_bytes: f64,
-    p50_bytes: f64,
-    p95_bytes: f64,
-    ratio_to_whole_feature: Option<f64>,
-    /// Shares, 0 to 1.
-    top1: f64,
-    top1_interval: [f64; 2],
-    agreement: f64,
-    drop: f64,
-    drop_error: f64,
 }
 
 /// Of how it was trained, what tells the runs of a method apart.
 #[derive(Debug, Deserialize)]
 struct Setting {
-    split: String,
     bits: u32,
     method: Size,
     #[serde(rename = "codec-features")]
@@ -58,82 +61,114 @@ struct Phase {
     epochs: f64,
 }
 
-/// The rows of all files that are there, by split.
-pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Row>> {
-    let mut rows = Vec::new();
-    for path in paths {
-        // A list of results that are still to come is no mistake.
-        if path.exists() {
-            rows.push(read_json::<Row>(path)?);
-        } else {
-            eprintln!("left out: {} is not there", path.display());
+/// Tells a method's file from an evaluation.
+#[derive(Debug, Deserialize)]
+struct Probe {
+    entropy_coded: Option<serde::de::IgnoredAny>,
+}
+
+impl Caltech {
+    /// Reads the files that are there: results of the methods, and evaluations of rate-optimised codecs.
+    pub(super) fn read(paths: &[PathBuf]) -> Result<Self> {
+        let mut all = Self::default();
+        for path in paths {
+            // A list of results that are still to come is no mistake.
+            if path.exists() {
+                all.add(path)?;
+            } else {
+                eprintln!("left out: {} is not there", path.display());
+            }
         }
+        all.entries.sort_by(|a, b| {
+            let key = |entry: &Entry| (entry.measured.split, entry.measured.name.clone());
+            let bytes = (a.measured.mean_bytes).total_cmp(&b.measured.mean_bytes);
+            key(a).cmp(&key(b)).then(bytes)
+        });
+        Ok(all)
     }
-    rows.sort_by(|a, b| {
-        let key = |row: &Row| (order(&row.setting.split), row.entropy_coded.name.clone());
-        key(a).cmp(&key(b))
-    });
-    Ok(rows)
+
+    fn add(&mut self, path: &Path) -> Result<()> {
+        if read_json::<Probe>(path)?.entropy_coded.is_some() {
+            let file: MethodFile = read_json(path)?;
+            let mut measured = file.entropy_coded;
+            if measured.name == "aecnn" {
+                measured.name = "paper".to_owned();
+            }
+            let uncompressed = file.uncompressed;
+            (measured.check("entropy_coded", uncompressed.n))
+                .with_context(|| format!("reading {}", path.display()))?;
+            self.entries.push(Entry {
+                measured,
+                setting: file.setting.words(),
+                uncompressed: uncompressed.top1,
+            });
+            return Ok(());
+        }
+        let file = EvaluationFile::read(path)?;
+        self.about.extend(file.about);
+        self.commands.extend(file.command);
+        self.entries
+            .extend(file.methods.into_iter().map(|measured| Entry {
+                setting: format!("rate {}", measured.rate),
+                uncompressed: file.uncompressed.top1,
+                measured,
+            }));
+        Ok(())
+    }
+
+    /// Every row, by split.
+    pub(super) fn methods(&self) -> Vec<Row> {
+        let measured = self.entries.iter().map(|entry| &entry.measured);
+        measured.cloned().collect()
+    }
+
+    /// All rows as a table.
+    pub(super) fn table(&self) -> String {
+        let cells: Vec<Vec<String>> = self.entries.iter().map(Entry::cells).collect();
+        table(
+            &[
+                "split",
+                "method",
+                "setting",
+                "mean bytes",
+                "p50",
+                "p95",
+                "x whole feature",
+                "top-1 %",
+                "points lost",
+                "same answer %",
+                "uncompressed %",
+                "pictures",
+            ],
+            &cells,
+        )
+    }
 }
 
-/// Splits from the input to the output; `stem` is in front of `stage1`, and not by its letters.
-fn order(split: &str) -> (bool, String) {
-    (split != "stem", split.to_owned())
-}
-
-/// The table of `rows`.
-pub(super) fn rows_table(rows: &[Row]) -> String {
-    let cells: Vec<Vec<String>> = rows
-        .iter()
-        .map(|row| {
-            let Row {
-                entropy_coded: coded,
-                uncompressed,
-                setting,
-            } = row;
-            let [low, high] = coded.top1_interval;
-            vec![
-                setting.split.replace("stage", "stage "),
-                match coded.name.as_str() {
-                    "aecnn" => "AECNN, the paper's".to_owned(),
-                    "bottlenet++" => "BottleNet++".to_owned(),
-                    other => other.to_owned(),
-                },
-                setting.words(),
-                whole(coded.mean_bytes),
-                whole(coded.p50_bytes),
-                whole(coded.p95_bytes),
-                coded.ratio_to_whole_feature.map_or_else(dash, factor),
-                format!(
-                    "{} ({} to {})",
-                    percent(coded.top1),
-                    percent(low),
-                    percent(high)
-                ),
-                format!("{} ± {}", percent(coded.drop), percent(coded.drop_error)),
-                percent(coded.agreement),
-                percent(uncompressed.top1),
-                coded.n.to_string(),
-            ]
-        })
-        .collect();
-    table(
-        &[
-            "split",
-            "method",
-            "setting",
-            "mean bytes",
-            "p50",
-            "p95",
-            "x whole feature",
-            "top-1 %",
-            "points lost",
-            "same answer %",
-            "uncompressed %",
-            "pictures",
-        ],
-        &cells,
-    )
+impl Entry {
+    fn cells(&self) -> Vec<String> {
+        let row = &self.measured;
+        let [low, high] = row.top1_interval;
+        vec![
+            row.split.map_or_else(dash, split_name),
+            method_name(&row.name, row.split),
+            self.setting.clone(),
+            whole(row.mean_bytes),
+            whole(row.p50_bytes),
+            whole(row.p95_bytes),
+            (row.whole_feature_bytes).map_or_else(dash, |feature| whole(feature / row.mean_bytes)),
+            format!(
+                "{} ({} to {})",
+                percent(row.top1),
+                percent(low),
+                percent(high)
+            ),
+            format!("{} ± {}", percent(row.drop), percent(row.drop_error)),
+            percent(row.agreement),
+            percent(self.uncompressed),
+            row.n.to_string(),
+        ]
+    }
 }
 
 impl Setting {
@@ -162,24 +197,25 @@ impl Setting {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::fixture;
 
-    const ROW: &str = r#"{"entropy_coded": {"name": "aecnn", "n": 1000, "mean_bytes": 1234.4, "p50_bytes": 1200,
-        "p95_bytes": 1500, "ratio_to_whole_feature": 1300.7, "top1": 0.905, "top1_interval": [0.885, 0.921],
-        "agreement": 0.95, "drop": 0.025, "drop_error": 0.012},
-        "uncompressed": {"name": "uncompressed", "n": 1000, "mean_bytes": 0, "p50_bytes": 0, "p95_bytes": 0,
-        "ratio_to_whole_feature": null, "top1": 0.93, "top1_interval": [0.91, 0.94], "agreement": 1, "drop": 0,
+    const ROW: &str = r#"{"entropy_coded": {"name": "aecnn", "rate": "8 bit, rANS", "split": "stage2", "n": 1000,
+        "mean_bytes": 1234.4, "p50_bytes": 1200, "p95_bytes": 1500, "whole_feature_bytes": 1605632, "top1": 0.905,
+        "top1_interval": [0.885, 0.921], "top5": 0.98, "agreement": 0.95, "drop": 0.025, "drop_error": 0.012},
+        "uncompressed": {"name": "uncompressed", "rate": "", "n": 1000, "mean_bytes": 0, "p50_bytes": 0,
+        "p95_bytes": 0, "top1": 0.93, "top1_interval": [0.91, 0.94], "top5": 0.99, "agreement": 1, "drop": 0,
         "drop_error": 0},
         "setting": {"split": "stage2", "bits": 8, "method": {"channels": 16, "pool": 2, "reduction": 16},
         "codec-features": {"epochs": 6.0}, "codec-answers": {"epochs": 1.5}, "end-to-end": {"epochs": 1.0}}}"#;
 
-    fn rows_of(texts: &[&str]) -> Result<Vec<Row>> {
+    fn read(texts: &[&str]) -> Result<Caltech> {
         let folder = tempfile::tempdir().unwrap();
         let mut paths = vec![folder.path().join("absent.json")];
         for (at, text) in texts.iter().enumerate() {
             paths.push(folder.path().join(format!("{at}.json")));
             std::fs::write(&paths[at + 1], text).unwrap();
         }
-        read(&paths)
+        Caltech::read(&paths)
     }
 
     #[test]
@@ -187,23 +223,39 @@ mod tests {
         let stem = ROW
             .replace("stage2", "stem")
             .replace("aecnn", "bottlenet++");
-        let table = rows_table(&rows_of(&[ROW, &stem]).unwrap());
+        let table = read(&[ROW, &stem]).unwrap().table();
         let lines: Vec<&str> = table.lines().collect();
         assert_eq!(lines.len(), 4);
         assert!(lines[2].starts_with("| stem | BottleNet++ |"), "{table}");
-        let right = "| stage 2 | AECNN, the paper's | 16 channels, 8 bits, pool 2; 6 + 1.5 + 1 epochs \
+        let right = "| stage 2 | paper's AECNN | 16 channels, 8 bits, pool 2; 6 + 1.5 + 1 epochs \
              | 1,234 | 1,200 | 1,500 | 1,301 | 90.5 (88.5 to 92.1) | 2.5 ± 1.2 | 95.0 | 93.0 | 1000 |";
         assert_eq!(lines[3], right);
-        assert!(rows_of(&[]).unwrap().is_empty());
+        assert!(read(&[]).unwrap().methods().is_empty());
+    }
+
+    #[test]
+    fn evaluations_stand_beside_methods() {
+        let evaluation = fixture::evaluation().to_string();
+        let all = read(&[&evaluation, ROW]).unwrap();
+        assert_eq!(all.about, ["Made for a test."]);
+        let rates: Vec<String> = all.methods().into_iter().map(|row| row.rate).collect();
+        assert_eq!(rates[..2], ["q10", "q90"]);
+        // By name within a split, then by bytes.
+        assert_eq!(rates[4..], ["a", "b", "8 bit, rANS"]);
+        let start = "| stage 2 | KLT | rate a | 1,000 | 1,000 | 1,500 | 1,606 | 87.0 (";
+        assert!(all.table().lines().any(|line| line.starts_with(start)));
     }
 
     #[test]
     fn errors_name_the_field() {
         let broken = ROW.replace("1234.4", "\"few\"");
-        let error = format!("{:#}", rows_of(&[&broken]).unwrap_err());
+        let error = format!("{:#}", read(&[&broken]).unwrap_err());
         assert!(
             error.contains("0.json") && error.contains("entropy_coded.mean_bytes"),
             "{error}"
         );
+        let impossible = ROW.replace("0.95,", "95.0,");
+        let error = format!("{:#}", read(&[&impossible]).unwrap_err());
+        assert!(error.contains("entropy_coded.agreement"), "{error}");
     }
 }

@@ -5,7 +5,6 @@ use anyhow::Result;
 
 use super::curve::{Curve, curves, split_name};
 use super::markdown::slug;
-use super::merge::Evaluation;
 use super::plot::{Chart, Group, Line, Marker, Point, Scale, draw};
 use super::published::{Published, Series};
 use super::read::Row;
@@ -20,15 +19,19 @@ pub(super) struct Drawn {
     pub(super) svg: String,
 }
 
-/// The charts of an evaluation: everything, agreement, then a small one for each split.
-pub(super) fn of(evaluation: &Evaluation, published: Option<&Published>) -> Result<Vec<Drawn>> {
-    let curves = curves(&evaluation.methods);
-    let name = slug(&evaluation.title);
+/// The charts of what was measured on some pictures: everything, agreement, then a small one for each split.
+pub(super) fn of(
+    title: &str,
+    methods: &[Row],
+    published: Option<&Published>,
+) -> Result<Vec<Drawn>> {
+    let curves = curves(methods);
+    let name = slug(title);
     let mut charts = vec![
         (
             format!("{name}-lost"),
             Chart {
-                title: format!("Bytes and points lost: {}", evaluation.title),
+                title: format!("Bytes and points lost: {title}"),
                 scale: LOST,
                 size: (1120, 680),
                 groups: lost_groups(&curves, published, |_| true),
@@ -37,7 +40,7 @@ pub(super) fn of(evaluation: &Evaluation, published: Option<&Published>) -> Resu
         (
             format!("{name}-agreement"),
             Chart {
-                title: format!("Bytes and agreement: {}", evaluation.title),
+                title: format!("Bytes and agreement: {title}"),
                 scale: AGREEMENT,
                 size: (1120, 560),
                 groups: vec![Group {
@@ -60,7 +63,7 @@ pub(super) fn of(evaluation: &Evaluation, published: Option<&Published>) -> Resu
                         "Cut after {}{}: {}",
                         if split == Split::Stem { "the " } else { "" },
                         split_name(split),
-                        evaluation.title
+                        title
                     ),
                     scale: LOST,
                     size: (900, 420),
@@ -237,7 +240,7 @@ mod tests {
     fn there_is_a_chart_of_everything_and_one_a_split() {
         let file = serde_json::from_value(fixture::evaluation()).unwrap();
         let evaluations = merge(vec![("a.json".into(), file)]).unwrap();
-        let charts = of(&evaluations[0], None).unwrap();
+        let charts = of("Fixture pictures", &evaluations[0].methods, None).unwrap();
         let files: Vec<&str> = charts.iter().map(|chart| chart.file.as_str()).collect();
         assert_eq!(
             files,

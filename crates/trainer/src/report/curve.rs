@@ -40,7 +40,7 @@ pub(super) fn curves(rows: &[Row]) -> Vec<Curve<'_>> {
 }
 
 /// `klt-stage2` at stage 2 is KLT.
-fn method_name(name: &str, split: Option<Split>) -> String {
+pub(super) fn method_name(name: &str, split: Option<Split>) -> String {
     let name = split
         .and_then(|split| name.strip_suffix(split.name())?.strip_suffix('-'))
         .unwrap_or(name);

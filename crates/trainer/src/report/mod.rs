@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Args;
 
+use caltech::Caltech;
 use published::Published;
 pub(crate) use read::{EvaluationFile, Row};
 use text::Document;
@@ -29,7 +30,8 @@ pub(crate) struct ReportArgs {
     /// Files that `trainer evaluate --json` wrote; may be given several times.
     #[arg(long, required = true, num_args = 1..)]
     evaluation: Vec<PathBuf>,
-    /// Results of training on Caltech-101; files that are not there are left out.
+    /// Results of `trainer train-aecnn` and `train-bottlenet` on Caltech-101, and evaluations of rate-optimised
+    /// codecs for the same network; files that are not there are left out.
     #[arg(long, num_args = 1..)]
     caltech: Vec<PathBuf>,
     /// What others published, as reference points; left out if it is not there.
@@ -52,24 +54,29 @@ pub(crate) fn run(args: &ReportArgs) -> Result<()> {
         eprintln!("left out: {} is not there", args.published.display());
         None
     };
-    let caltech = caltech::read(&args.caltech)?;
+    let caltech = Caltech::read(&args.caltech)?;
+    let caltech_charts = match caltech.methods() {
+        none if none.is_empty() => Vec::new(),
+        methods => charts::of(text::CALTECH, &methods, None)?,
+    };
     let evaluations = merge::merge(files)?
         .into_iter()
         .map(|evaluation| {
-            let charts = charts::of(&evaluation, published.as_ref())?;
+            let charts = charts::of(&evaluation.title, &evaluation.methods, published.as_ref())?;
             Ok((evaluation, charts))
         })
         .collect::<Result<Vec<_>>>()?;
 
     let plots = args.out.join("plots");
     std::fs::create_dir_all(&plots).with_context(|| format!("making {}", plots.display()))?;
-    for chart in evaluations.iter().flat_map(|(_, charts)| charts) {
+    let charts = evaluations.iter().flat_map(|(_, charts)| charts);
+    for chart in charts.chain(&caltech_charts) {
         write(&plots.join(&chart.file), &chart.svg)?;
     }
     let document = Document {
         command: command(args),
         evaluations: &evaluations,
-        caltech: &caltech,
+        caltech: (&caltech, &caltech_charts),
         published: published.as_ref(),
     };
     write(&args.out.join("RESULTS.md"), &document.text())

@@ -69,7 +69,7 @@ impl EvaluationFile {
 }
 
 impl Row {
-    fn check(&self, field: &str, pictures: usize) -> Result<()> {
+    pub(super) fn check(&self, field: &str, pictures: usize) -> Result<()> {
         ensure!(
             self.n == pictures,
             "field `{field}.n`: {} pictures, but the evaluation has {pictures}",

@@ -1,6 +1,6 @@
 //! The document.
 
-use super::caltech;
+use super::caltech::Caltech;
 use super::charts::Drawn;
 use super::curve::{Curve, Reached, curves, split_name};
 use super::markdown::{dash, factor, percent, table, whole};
@@ -17,7 +17,8 @@ pub(super) struct Document<'a> {
     pub(super) command: String,
     /// Evaluations with the charts of each.
     pub(super) evaluations: &'a [(Evaluation, Vec<Drawn>)],
-    pub(super) caltech: &'a [caltech::Row],
+    /// What was measured on Caltech-101, and the charts of it.
+    pub(super) caltech: (&'a Caltech, &'a [Drawn]),
     pub(super) published: Option<&'a Published>,
 }
 
@@ -31,16 +32,31 @@ impl Document<'_> {
         for (evaluation, charts) in self.evaluations {
             text += &section(evaluation, charts);
         }
-        if !self.caltech.is_empty() {
-            text += &format!(
-                "\n## Caltech-101\n\n{CALTECH}\n\n{}",
-                caltech::rows_table(self.caltech)
-            );
-        }
+        text += &self.caltech();
         if let Some(published) = self.published {
             text += &published_section(published);
         }
         text + LIMITS + &self.reproduce()
+    }
+
+    fn caltech(&self) -> String {
+        let (caltech, charts) = self.caltech;
+        let methods = caltech.methods();
+        if methods.is_empty() {
+            return String::new();
+        }
+        let mut text = format!("\n## {CALTECH}\n\n{ON_CALTECH}\n\n");
+        for about in &caltech.about {
+            text += &format!("{about}\n\n");
+        }
+        text += &pictured(charts);
+        let curves = curves(&methods);
+        let features: Vec<&Curve<'_>> = curves.iter().collect();
+        text + &format!(
+            "### {AT_A_LOSS}\n\n{}\n### Every method and rate\n\n{}",
+            at_losses(&features, &[]),
+            caltech.table()
+        )
     }
 
     fn reproduce(&self) -> String {
@@ -48,13 +64,11 @@ impl Document<'_> {
             `DIR` is where the pictures are. Behind each command belong `--json FILE`, \
             `--title` and `--about`, which name the pictures here.\n"
             .to_owned();
-        for (evaluation, _) in self.evaluations {
-            if !evaluation.commands.is_empty() {
-                text += &format!(
-                    "\n{}:\n\n```sh\n{}\n```\n",
-                    evaluation.title,
-                    evaluation.commands.join("\n")
-                );
+        let evaluations = self.evaluations.iter();
+        let evaluations = evaluations.map(|(e, _)| (e.title.as_str(), &e.commands));
+        for (title, commands) in evaluations.chain([(CALTECH, &self.caltech.0.commands)]) {
+            if !commands.is_empty() {
+                text += &format!("\n{title}:\n\n```sh\n{}\n```\n", commands.join("\n"));
             }
         }
         text + &format!(
@@ -84,10 +98,14 @@ highest, coded by the same tables, after the little training that [TRAINING.md](
 not the best that its method can do.
 ";
 
-const CALTECH: &str = "\
-The published way, where the network is trained for the data set and the codec trained step by step: AECNN, and \
-BottleNet++ beside it, by the same code on the same pictures. The setting ends with the epochs of training: on the feature, \
-on the answers, and end to end. Where these are few, the figures say what so little training gives, not what the method can do.";
+/// The data set's name.
+pub(super) const CALTECH: &str = "Caltech-101";
+
+const ON_CALTECH: &str = "\
+The published way, where the network is trained for the data set and the codec trained step by step: the **paper's AECNN**, and \
+**BottleNet++** beside it, by the same code on the same pictures, both entropy-coded. Their setting ends with the epochs of training: on the \
+feature, on the answers, and end to end. Where these are few, the figures say what so little training gives, not what the method can do. \
+**AECNN** is the rate-optimised one, made for the same network from the pictures for training alone, without their classes.";
 
 const LIMITS: &str = "
 ## Limits
@@ -120,12 +138,7 @@ fn section(evaluation: &Evaluation, charts: &[Drawn]) -> String {
         percent(row.top5),
         evaluation.header_bytes
     );
-    for (at, chart) in charts.iter().enumerate() {
-        if at == 2 {
-            text += "One split at a time:\n\n";
-        }
-        text += &format!("![{}](plots/{})\n\n", chart.caption, chart.file);
-    }
+    text += &pictured(charts);
     let curves = curves(&evaluation.methods);
     let (features, pictures): (Vec<&Curve<'_>>, Vec<&Curve<'_>>) =
         curves.iter().partition(|curve| curve.split.is_some());
@@ -141,6 +154,18 @@ fn section(evaluation: &Evaluation, charts: &[Drawn]) -> String {
     }
     text.truncate(text.trim_end().len());
     text + "\n"
+}
+
+/// Charts, those of single splits behind the others.
+fn pictured(charts: &[Drawn]) -> String {
+    let mut text = String::new();
+    for (at, chart) in charts.iter().enumerate() {
+        if at == 2 {
+            text += "One split at a time:\n\n";
+        }
+        text += &format!("![{}](plots/{})\n\n", chart.caption, chart.file);
+    }
+    text
 }
 
 const AT_A_LOSS: &str = "Bytes at a given loss
@@ -361,7 +386,7 @@ mod tests {
         Document {
             command: "trainer report".to_owned(),
             evaluations: &evaluations,
-            caltech: &[],
+            caltech: (&Caltech::default(), &[]),
             published: None,
         }
         .text()
