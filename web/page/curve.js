@@ -8,9 +8,14 @@ import { methodName, size, splitName } from './format.js';
 const HEIGHT = 300;
 const PLOT = { left: 44, right: 12, top: 10, bottom: 34 };
 const SVG = 'http://www.w3.org/2000/svg';
+/** How far below a line's first point its name stands. */
+const NAME_BELOW = 18;
+/** Nearer ones would run into each other. */
+const TICK_WIDTH = 48;
 const TICKS = [300, 500, 1000, 2000, 5000, 10_000];
 
 const box = byId('curve', HTMLElement);
+const legend = byId('curve-legend', HTMLElement);
 /** @type {Manifest | null} */
 let shown = null;
 /** Drawn in the page's own pixels, so that its letters are as large as others. */
@@ -50,8 +55,10 @@ function draw(manifest) {
   if (rates.length === 0 || width === 0) return;
   const least = Math.log(Math.min(...rates.map(({ mean_bytes }) => mean_bytes)) * 0.85);
   const most = Math.log(Math.max(...rates.map(({ mean_bytes }) => mean_bytes)) * 1.15);
-  // Where every rate always agrees there is still an axis.
-  const low = Math.min(0.9, Math.floor(Math.min(...rates.map(({ agreement }) => agreement)) * 10) / 10);
+  const ours = setOff(manifest);
+  legend.hidden = ours.length === manifest.codecs.length;
+  // Where every rate always agrees there is still an axis. What agrees less than any of ours leaves the plot.
+  const low = Math.min(0.9, Math.floor(Math.min(...ours.flatMap((codec) => codec.rates.map(({ agreement }) => agreement))) * 10) / 10);
   const x = (/** @type {number} */ bytes) => PLOT.left + ((Math.log(bytes) - least) / (most - least)) * (width - PLOT.left - PLOT.right);
   const y = (/** @type {number} */ agreement) => PLOT.top + ((1 - agreement) / (1 - low)) * (HEIGHT - PLOT.top - PLOT.bottom);
   scale = { x, y };
@@ -63,19 +70,30 @@ function draw(manifest) {
     svg.append(shape('path', { d: `M${PLOT.left} ${y(level)}H${width - PLOT.right}`, class: 'grid' }));
     svg.append(shape('text', { x: PLOT.left - 6, y: y(level) + 4, 'text-anchor': 'end' }, `${(level * 100).toFixed(0)} %`));
   }
+  let free = PLOT.left;
   for (const bytes of TICKS.filter((tick) => x(tick) > PLOT.left && x(tick) < width - PLOT.right)) {
+    if (x(bytes) < free) continue;
+    free = x(bytes) + TICK_WIDTH;
     svg.append(shape('path', { d: `M${x(bytes)} ${bottom}v5`, class: 'grid' }));
     svg.append(shape('text', { x: x(bytes), y: bottom + 18, 'text-anchor': 'middle' }, size(bytes)));
   }
   svg.append(shape('text', { x: width - PLOT.right, y: HEIGHT - 2, 'text-anchor': 'end' }, 'a frame'));
-  manifest.codecs.forEach((codec, index) => {
+  const clip = shape('clipPath', { id: 'curve-plot' });
+  clip.append(shape('rect', { x: 0, y: 0, width, height: bottom }));
+  const plot = shape('g', { 'clip-path': 'url(#curve-plot)' });
+  // Ours lie over the others.
+  for (const codec of [...manifest.codecs].sort((a, b) => Number(ours.includes(a)) - Number(ours.includes(b)))) {
     const points = codec.rates.map(({ mean_bytes, agreement }) => `${x(mean_bytes).toFixed(1)} ${y(agreement).toFixed(1)}`);
-    const kind = kindOf(codec);
-    svg.append(shape('path', { d: `M${points.join('L')}`, class: `series ${kind} dash${index % 4}` }));
-    for (const { mean_bytes, agreement } of codec.rates) svg.append(shape('circle', { cx: x(mean_bytes), cy: y(agreement), r: 2.5, class: `dot ${kind}` }));
-  });
-  for (const { codec, left, top } of placeNames(manifest, x, y)) {
-    svg.append(shape('text', { x: left, y: top, 'text-anchor': 'end', class: `name ${kindOf(codec)}` }, nameOf(codec)));
+    const kind = ours.includes(codec) ? 'ours' : 'other';
+    plot.append(shape('path', { d: `M${points.join('L')}`, class: `series ${kind} ${codec.split}` }));
+    for (const { mean_bytes, agreement } of codec.rates) plot.append(shape('circle', { cx: x(mean_bytes), cy: y(agreement), r: 2.5, class: `dot ${kind}` }));
+  }
+  svg.append(clip, plot);
+  // Lines are furthest apart where they begin.
+  for (const { split, rates: [first] } of ours) {
+    const [left, top] = [x(first.mean_bytes), y(first.agreement)];
+    const below = top + NAME_BELOW < bottom;
+    svg.append(shape('text', { x: below ? left : left - 8, y: below ? top + NAME_BELOW : top, 'text-anchor': below ? 'start' : 'end', class: 'name' }, splitName(split)));
   }
   you = shape('circle', { r: 7, class: 'you', visibility: 'hidden' });
   svg.append(you);
@@ -83,25 +101,11 @@ function draw(manifest) {
   if (place) showPlace(place.bytes, place.agreement);
 }
 
-/**
- * Each name at its line's end, above or below, where no other name is.
- * @param {Manifest} manifest @param {(bytes: number) => number} x @param {(agreement: number) => number} y
- */
-function placeNames({ codecs }, x, y) {
-  /** @type {{ codec: Manifest['codecs'][number], left: number, top: number }[]} */
-  const placed = [];
-  for (const codec of codecs) {
-    const last = codec.rates[codec.rates.length - 1];
-    const left = Math.min(x(last.mean_bytes) + 4, width - PLOT.right);
-    const tops = [-10, 20, -26, 36, 52].map((shift) => y(last.agreement) + shift);
-    const free = tops.find((top) => top > 12 && placed.every((other) => Math.abs(other.top - top) > 14 || Math.abs(other.left - left) > 90));
-    placed.push({ codec, left, top: free ?? tops[0] });
-  }
-  return placed;
+/** This project's codecs, which are set off from what they are compared with; all where there are no others. @param {Manifest} manifest */
+function setOff({ codecs }) {
+  const ours = codecs.filter(({ method }) => method === 'aecnn');
+  return ours.length > 0 ? ours : codecs;
 }
-
-/** What sets this project's codecs off from those that they are compared with. @param {Manifest['codecs'][number]} codec */
-const kindOf = ({ method }) => (method === 'aecnn' ? 'learned' : 'plain');
 
 /** @param {Manifest['codecs'][number]} codec */
 function nameOf(codec) {
