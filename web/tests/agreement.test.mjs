@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { answered, frameBytes, open, top } from './support/browser.mjs';
@@ -24,13 +24,16 @@ const BYTES_WITHIN = 0.01;
  * @property {{ file: string, bytes: number[], top1: number[] }[]} predictions
  */
 
-const demo = running();
 /** @type {string} */
 let folder;
-
-before(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'agreement-'));
-  await decode();
+const demo = running({
+  prepare: async () => {
+    folder = await mkdtemp(join(tmpdir(), 'agreement-'));
+    await decode();
+  },
+  clear: async () => {
+    if (folder) await rm(folder, { recursive: true });
+  },
 });
 
 /**
@@ -56,9 +59,6 @@ async function decode() {
   }
   await page.close();
 }
-after(async () => {
-  if (folder) await rm(folder, { recursive: true });
-});
 
 /** @param {any} model @param {any} codec @returns {Promise<Report>} */
 async function native(model, codec) {

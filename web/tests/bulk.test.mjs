@@ -1,7 +1,7 @@
 // A folder of pictures, judged in the browser.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,25 +12,26 @@ import { running } from './support/running.mjs';
 const SAMPLES = fileURLToPath(new URL('../samples/', import.meta.url));
 const { samples } = JSON.parse(await readFile(join(SAMPLES, 'samples.json'), 'utf8'));
 
-const demo = running();
 /** @type {string} */
 let folder;
-before(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'bulk-'));
-  // By number, by class name, by WordNet id; and one in a folder that is no class.
-  const labels = await demo.server.labels();
-  const ids = (await readFile(new URL('../page/wordnet-ids.txt', import.meta.url), 'utf8')).trim().split('\n');
-  const names = [(/** @type {number} */ best) => String(best), (/** @type {number} */ best) => labels[best].replaceAll(' ', '_'), (/** @type {number} */ best) => ids[best], () => 'unknown'];
-  for (const [index, name] of names.entries()) {
-    const sample = samples[index];
-    await mkdir(join(folder, name(sample.class)));
-    await copyFile(join(SAMPLES, sample.file), join(folder, name(sample.class), sample.file));
-  }
-  await writeFile(join(folder, 'broken.jpg'), 'no picture');
-  await writeFile(join(folder, 'notes.txt'), 'no picture either');
-});
-after(async () => {
-  if (folder) await rm(folder, { recursive: true });
+const demo = running({
+  prepare: async () => {
+    folder = await mkdtemp(join(tmpdir(), 'bulk-'));
+    // By number, by class name, by WordNet id; and one in a folder that is no class.
+    const labels = await demo.server.labels();
+    const ids = (await readFile(new URL('../page/wordnet-ids.txt', import.meta.url), 'utf8')).trim().split('\n');
+    const names = [(/** @type {number} */ best) => String(best), (/** @type {number} */ best) => labels[best].replaceAll(' ', '_'), (/** @type {number} */ best) => ids[best], () => 'unknown'];
+    for (const [index, name] of names.entries()) {
+      const sample = samples[index];
+      await mkdir(join(folder, name(sample.class)));
+      await copyFile(join(SAMPLES, sample.file), join(folder, name(sample.class), sample.file));
+    }
+    await writeFile(join(folder, 'broken.jpg'), 'no picture');
+    await writeFile(join(folder, 'notes.txt'), 'no picture either');
+  },
+  clear: async () => {
+    if (folder) await rm(folder, { recursive: true });
+  },
 });
 
 test('a folder becomes a table of bytes, accuracy and agreement, way by way', async () => {

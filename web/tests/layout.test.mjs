@@ -1,7 +1,7 @@
 // The page at both ends of the widths, light and dark, and by keyboard alone.
 
 import assert from 'node:assert/strict';
-import { before, test } from 'node:test';
+import { test } from 'node:test';
 import { mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,10 +12,7 @@ import { running } from './support/running.mjs';
 const { samples } = JSON.parse(await readFile(new URL('../samples/samples.json', import.meta.url), 'utf8'));
 const SHOTS = process.env.SCREENSHOTS ?? join(tmpdir(), 'aecnn-screenshots');
 
-const demo = running();
-before(async () => {
-  await mkdir(SHOTS, { recursive: true });
-});
+const demo = running({ prepare: () => mkdir(SHOTS, { recursive: true }) });
 
 for (const width of [360, 1440]) {
   for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {

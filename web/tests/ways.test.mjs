@@ -1,7 +1,7 @@
 // The ways of inference, the emulated link and the automatic choice, in the real worker against the real server.
 
 import assert from 'node:assert/strict';
-import { before, test } from 'node:test';
+import { test } from 'node:test';
 import { readFile } from 'node:fs/promises';
 import { running } from './support/running.mjs';
 import { openWorker } from './support/worker.mjs';
@@ -16,12 +16,9 @@ const { samples } = JSON.parse(await readFile(new URL('../samples/samples.json',
 const SURE = samples.filter(({ file }) => ['daisy.jpg', 'zebra.jpg', 'balloon.jpg'].includes(file));
 const RAW_MESSAGE = 20 + 224 * 224 * 3;
 
-const demo = running();
 /** @type {any} */
 let model;
-before(async () => {
-  model = await demo.server.model();
-});
+const demo = running({ prepare: async () => { model = await demo.server.model(); } });
 
 /** @param {Way['kind'] | 'jpeg' | 'webp' | 'raw'} name @returns {Way} */
 const picture = (name, quality = 75) => ({ kind: 'picture', format: /** @type {'jpeg'} */ (name), quality });
