@@ -143,7 +143,11 @@ fn section(evaluation: &Evaluation, charts: &[Drawn]) -> String {
     let (features, pictures): (Vec<&Curve<'_>>, Vec<&Curve<'_>>) =
         curves.iter().partition(|curve| curve.split.is_some());
     if !features.is_empty() {
-        text += &format!("### {AT_A_LOSS}\n\n{}\n", at_losses(&features, &pictures));
+        let fewer = if pictures.is_empty() { "" } else { TIMES_FEWER };
+        text += &format!(
+            "### {AT_A_LOSS}{fewer}\n\n{}\n",
+            at_losses(&features, &pictures)
+        );
         text += &format!("### Features, every rate\n\n{}\n", feature_rates(&features));
     }
     if !pictures.is_empty() {
@@ -171,7 +175,9 @@ fn pictured(charts: &[Drawn]) -> String {
 const AT_A_LOSS: &str = "Bytes at a given loss
 
 The fewest bytes from which on no measured rate loses more, linear in the logarithm of the bytes between measured \
-rates. `≤`: already the smallest rate measured loses no more. A dash: not reached at any rate measured. **x fewer \
+rates. `≤`: already the smallest rate measured loses no more. A dash: not reached at any rate measured.";
+
+const TIMES_FEWER: &str = " **x fewer \
 than** JPEG or WebP divides their bytes at the same loss by the method's (`≥`, `≤`: at least, at most, where one of the \
 two is not between measured rates).";
 
