@@ -2,6 +2,7 @@
 
 import { byId, make, setText } from './dom.js';
 import { methodName, size, splitName } from './format.js';
+import { frontOf, pickCodec } from '../worker/model.js';
 
 /** @typedef {import('../messages.js').Manifest} Manifest */
 /** @typedef {import('../messages.js').CodecEntry} CodecEntry */
@@ -13,8 +14,6 @@ const codecOptions = byId('codec-options', HTMLElement);
 const note = byId('codec-note', HTMLElement);
 const rate = byId('rate', HTMLInputElement);
 const rateValue = byId('rate-value', HTMLOutputElement);
-
-const FRONT = ['stem', 'stage1', 'stage2', 'stage3', 'stage4'];
 
 /** What a method is, in a line. @type {Record<string, string>} */
 const NOTES = {
@@ -36,14 +35,15 @@ let onChoose = () => {};
 export function showControls(model, choose) {
   manifest = model;
   onChoose = choose;
-  splitOptions.replaceChildren(...FRONT.filter((split) => codecsOf(split).length > 0).map((split) => {
+  const offered = new Set(model.codecs.map(({ split }) => split));
+  splitOptions.replaceChildren(...[...offered].map((split) => {
     const input = make('input', { type: 'radio', name: 'split', value: split });
     input.addEventListener('change', () => {
-      const entry = likest(split);
+      const entry = likest(model, split);
       showCodecs(entry);
       pick(entry);
     });
-    return make('label', {}, input, splitName(split), make('small', {}, size(frontBytes(split))));
+    return make('label', {}, input, splitName(split), make('small', {}, size(frontBytes(model, split))));
   }));
   rate.addEventListener('input', () => describeRate());
   rate.addEventListener('change', () => codec && onChoose(codec, rate.valueAsNumber));
@@ -89,11 +89,9 @@ function codecsOf(split) {
   return manifest?.codecs.filter((entry) => entry.split === split) ?? [];
 }
 
-/** Of a split's codecs the one that was made as the chosen one was, or else the one whose usual frame is smallest. @param {string} split */
-function likest(split) {
-  const usual = (/** @type {CodecEntry} */ entry) => entry.rates[entry.default_rate].mean_bytes;
-  const [smallest] = codecsOf(split).sort((a, b) => usual(a) - usual(b));
-  return codecsOf(split).find(({ method }) => method === codec?.method) ?? smallest;
+/** Of a split's codecs the one that was made as the chosen one was, or else the usual one. @param {Manifest} model @param {string} split */
+function likest(model, split) {
+  return codecsOf(split).find(({ method }) => method === codec?.method) ?? pickCodec(model, { codec: null, split });
 }
 
 function describeRate() {
@@ -111,10 +109,8 @@ function nearestRate(next) {
   return Math.round(place * (next.rates.length - 1));
 }
 
-/** What the device needs of the network. @param {string} split */
-function frontBytes(split) {
-  const cut = FRONT.indexOf(split);
-  return (manifest?.parts ?? [])
-    .filter(({ name }) => FRONT.indexOf(name) >= 0 && FRONT.indexOf(name) <= cut)
-    .reduce((sum, part) => sum + part.bytes, 0);
+/** What the device needs of the network. @param {Manifest} model @param {string} split */
+function frontBytes({ parts }, split) {
+  const front = frontOf(split);
+  return parts.reduce((sum, { name, bytes }) => (front.includes(name) ? sum + bytes : sum), 0);
 }

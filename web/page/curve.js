@@ -82,7 +82,7 @@ function draw(manifest) {
   clip.append(shape('rect', { x: 0, y: 0, width, height: bottom }));
   const plot = shape('g', { 'clip-path': 'url(#curve-plot)' });
   // Ours lie over the others.
-  for (const codec of [...manifest.codecs].sort((a, b) => Number(ours.includes(a)) - Number(ours.includes(b)))) {
+  for (const codec of [...manifest.codecs.filter((one) => !ours.includes(one)), ...ours]) {
     const points = codec.rates.map(({ mean_bytes, agreement }) => `${x(mean_bytes).toFixed(1)} ${y(agreement).toFixed(1)}`);
     const kind = ours.includes(codec) ? 'ours' : 'other';
     plot.append(shape('path', { d: `M${points.join('L')}`, class: `series ${kind} ${codec.split}` }));

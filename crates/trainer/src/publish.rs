@@ -49,7 +49,7 @@ pub(crate) fn publish(
             measured.divergence
         );
     }
-    let file_name = file.file.clone();
+    let path = folder.path.join(&file.file);
     let entry = CodecEntry {
         name: name.clone(),
         method: codec.method.name().to_owned(),
@@ -66,7 +66,7 @@ pub(crate) fn publish(
     write_manifest(&folder.path, &folder.manifest)?;
     crate::say!(
         "wrote {} ({:.2} MB)",
-        folder.path.join(file_name).display(),
+        path.display(),
         bytes.len() as f64 / 1e6
     );
     Ok(())

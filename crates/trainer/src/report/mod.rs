@@ -55,9 +55,11 @@ pub(crate) fn run(args: &ReportArgs) -> Result<()> {
         None
     };
     let caltech = Caltech::read(&args.caltech)?;
-    let caltech_charts = match caltech.methods() {
-        none if none.is_empty() => Vec::new(),
-        methods => charts::of(text::CALTECH, &methods, None)?,
+    let methods = caltech.methods();
+    let caltech_charts = if methods.is_empty() {
+        Vec::new()
+    } else {
+        charts::of(text::CALTECH, &methods, None)?
     };
     let evaluations = merge::merge(files)?
         .into_iter()
