@@ -9,57 +9,22 @@
 // another model's folder, ROUNDS how many pictures a pass takes, PASSES how many passes there are, JSON a
 // file for the figures.
 
-import { createReadStream, existsSync, statSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
 import { cpus } from 'node:os';
-import { extname, join, normalize } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { launch } from '../tests/support/browser.mjs';
 import { pickCodec } from '../worker/model.js';
 import { asOnnx } from './onnx.mjs';
+import { MODEL, serve, version } from './serve.mjs';
 import { show, summary } from './summary.mjs';
 
-const WEB = fileURLToPath(new URL('../', import.meta.url));
-const MODEL = process.env.MODEL ?? join(WEB, '../models/resnet50-imagenet');
 const ROUNDS = Number(process.env.ROUNDS ?? 40);
 const PASSES = Number(process.env.PASSES ?? 3);
 const WARM_UP = 10;
 const THREADS = [...new Set([1, Math.min(4, cpus().length)])];
-/** @type {Record<string, string>} */
-const TYPES = { '.js': 'text/javascript', '.mjs': 'text/javascript', '.wasm': 'application/wasm', '.json': 'application/json', '.jpg': 'image/jpeg' };
 
-/** @type {Map<string, Buffer>} */
-const made = new Map();
-const server = createServer((request, response) => {
-  const path = decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname);
-  response.setHeader('cross-origin-opener-policy', 'same-origin').setHeader('cross-origin-embedder-policy', 'require-corp');
-  const known = made.get(path);
-  if (path === '/') {
-    response.setHeader('content-type', 'text/html').end('<!doctype html><title>bench</title>');
-  } else if (known) {
-    response.end(known);
-  } else {
-    const root = path.startsWith('/model/') ? MODEL : WEB;
-    const full = join(root, normalize(path.replace(/^\/model\//, '/')));
-    if (!full.startsWith(root) || !existsSync(full) || !statSync(full).isFile()) {
-      response.writeHead(404).end();
-      return;
-    }
-    response.setHeader('content-type', TYPES[extname(full)] ?? 'application/octet-stream');
-    createReadStream(full).pipe(response);
-  }
-});
-await new Promise((listening) => server.listen(0, '127.0.0.1', () => listening(null)));
-const address = server.address();
-const url = typeof address === 'object' && address ? `http://127.0.0.1:${address.port}/` : '';
-
-for (const need of ['pkg/simd/device.js', 'bench/node_modules/onnxruntime-web/package.json']) {
-  if (!existsSync(join(WEB, need))) throw new Error(`web/${need} is missing: run cargo xtask wasm, and npm ci in web/bench`);
-}
-
+const { url, made, close } = await serve('simd');
 const manifest = JSON.parse(await readFile(join(MODEL, 'manifest.json'), 'utf8'));
-const version = async (/** @type {string} */ name) => JSON.parse(await readFile(join(WEB, `bench/node_modules/${name}/package.json`), 'utf8')).version;
 const browser = await launch();
 const machine = { cpu: cpus()[0].model, cores: cpus().length, chromium: browser.version(), onnxruntimeWeb: await version('onnxruntime-web'), tensorflowJs: await version('@tensorflow/tfjs-core') };
 console.log(`${machine.cpu}; Chromium ${machine.chromium}, onnxruntime-web ${machine.onnxruntimeWeb}, TensorFlow.js ${machine.tensorflowJs}; medians of ${ROUNDS} pictures (fastest in brackets)\n`);
@@ -89,7 +54,7 @@ for (const [stages, split] of SPLITS.entries()) {
 }
 if (process.env.JSON) await writeFile(process.env.JSON, `${JSON.stringify({ machine, rounds: ROUNDS, rows }, null, 2)}\n`);
 await browser.close();
-server.close();
+close();
 
 /** @typedef {import('./summary.mjs').Summary} Summary */
 /** @typedef {{ tensorflow: Summary, ort: Summary, front: Summary, encoder: Summary, whole: Summary }} Figures */

@@ -41,7 +41,7 @@ const LAYERS = [
 
 // Its types are not there where the page is checked.
 const ort = await import(/** @type {string} */ ('onnxruntime-node'));
-if (!existsSync(PROGRAM)) throw new Error(`${PROGRAM} is missing: cargo build --release --workspace --exclude xtask`);
+if (!existsSync(PROGRAM)) throw new Error(`${PROGRAM} is missing: cargo build --release --workspace --exclude xtask --exclude gpu-kernels`);
 const torch = await pytorch();
 const folder = await mkdtemp(join(tmpdir(), 'aecnn-bench-'));
 const version = JSON.parse(await readFile(new URL('node_modules/onnxruntime-node/package.json', import.meta.url), 'utf8')).version;

@@ -13,6 +13,8 @@ use crate::{page, process, servers, tools, workspace};
 enum Suite {
     /// The front in the browser against onnxruntime-web and TensorFlow.js, by one thread and by several.
     Device,
+    /// The front on WebGPU against onnxruntime-web's: what each asks of the graphics device, and how long it takes there.
+    Webgpu,
     /// The server's engine on the CPU against onnxruntime and PyTorch (some gigabytes, installed beside the bench), whole
     /// and behind the splits, with one thread and with all.
     Server,
@@ -41,6 +43,10 @@ pub(crate) fn run(options: &BenchOptions) -> Result<ExitCode> {
         Suite::Device => {
             peers()?;
             page::run("bench/run.mjs", json.into_iter().collect())
+        }
+        Suite::Webgpu => {
+            peers()?;
+            page::run("bench/webgpu.mjs", json.into_iter().collect())
         }
         Suite::Server => {
             peers()?;

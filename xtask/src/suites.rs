@@ -60,7 +60,7 @@ impl Tally {
 type Suite = (&'static str, fn() -> Result<Tally>);
 
 /// In the order of how soon they can fail. What comes later uses what came before.
-const SUITES: [Suite; 12] = [
+const SUITES: [Suite; 13] = [
     ("format", format),
     ("clippy", clippy),
     ("clippy-wasm", clippy_wasm),
@@ -72,6 +72,7 @@ const SUITES: [Suite; 12] = [
     ("clients", clients),
     ("packages", packages),
     ("types", types),
+    ("gpu", gpu),
     ("browser", browser),
 ];
 
@@ -132,6 +133,8 @@ fn clippy() -> Result<Tally> {
     Ok(Tally::check(process::run(process::cargo().args([
         "clippy",
         "--workspace",
+        "--exclude",
+        "gpu-kernels",
         "--all-targets",
         "--release",
         "--quiet",
@@ -143,8 +146,8 @@ fn clippy() -> Result<Tally> {
 
 fn clippy_wasm() -> Result<Tally> {
     tools::rust_target(wasm::TARGET)?;
-    // One package is enough: what differs between them is a few lines, and compiles with each.
-    let package = Package::Simd;
+    // One package is enough: what differs between them is a few lines, and compiles with each. This one has gpu-kernels.
+    let package = Package::Webgpu;
     Ok(Tally::check(process::run(
         process::cargo()
             .args([
@@ -234,6 +237,18 @@ fn types() -> Result<Tally> {
     Ok(Tally::check(process::run(
         process::npm().args(["run", "--silent", "check"]),
     )))
+}
+
+/// The kernels for graphics devices, on the software adapter that Chromium brings along. Unoptimised: nothing is computed here, and a
+/// compiler for shaders compiles in half the time.
+fn gpu() -> Result<Tally> {
+    cargo_test(
+        process::cargo()
+            .args(["test", "--package", "gpu-kernels", "--no-fail-fast"])
+            .args(["--lib", "--quiet"])
+            .env("CARGO_PROFILE_DEV_DEBUG", "0")
+            .envs(tools::software_vulkan(&tools::chromium()?)),
+    )
 }
 
 fn browser() -> Result<Tally> {

@@ -1,6 +1,7 @@
 //! The tools that the chores need: found, installed where that is possible, or named.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Result, anyhow, bail};
@@ -166,6 +167,32 @@ pub(crate) fn chromium() -> Result<PathBuf> {
         "missing: Chromium or Chrome. Install it (Debian: apt-get install chromium), or name it by the variable CHROMIUM"
     )
 }
+
+/// What lets a program find the Vulkan driver in software that comes with Chromium; nothing where there is none, so that the
+/// machine's own is found.
+pub(crate) fn software_vulkan(chromium: &Path) -> Vec<(&'static str, OsString)> {
+    // What is started is often a script elsewhere.
+    let beside = chromium.canonicalize().unwrap_or_default();
+    let known = [
+        "/usr/lib/chromium",
+        "/usr/lib/chromium-browser",
+        "/opt/google/chrome",
+    ];
+    let folder = beside
+        .parent()
+        .into_iter()
+        .chain(known.iter().map(Path::new))
+        .find(|folder| folder.join(DRIVER).is_file() && folder.join("libvulkan.so.1").is_file());
+    folder.map_or_else(Vec::new, |folder| {
+        vec![
+            ("VK_DRIVER_FILES", folder.join(DRIVER).into_os_string()),
+            ("LD_LIBRARY_PATH", folder.into()),
+        ]
+    })
+}
+
+/// The file that tells a Vulkan loader of it.
+const DRIVER: &str = "vk_swiftshader_icd.json";
 
 fn mac_chrome() -> Option<PathBuf> {
     let chrome = PathBuf::from("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome");

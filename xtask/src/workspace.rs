@@ -5,8 +5,14 @@ use std::path::{Path, PathBuf};
 
 /// What native builds and tests select. It is the same everywhere, for Cargo compiles a dependency
 /// again when another selection of packages asks it for other features. xtask itself is left out
-/// for the same reason: it was compiled alone.
-pub(crate) const NATIVE: [&str; 3] = ["--workspace", "--exclude", "xtask"];
+/// for the same reason: it was compiled alone; and gpu-kernels, whose tests need a graphics device, which nothing native does.
+pub(crate) const NATIVE: [&str; 5] = [
+    "--workspace",
+    "--exclude",
+    "xtask",
+    "--exclude",
+    "gpu-kernels",
+];
 
 /// The workspace's root folder.
 pub(crate) fn root() -> &'static Path {

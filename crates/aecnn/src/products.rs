@@ -2,11 +2,14 @@
 //!
 //! burn's convolution kernels for graphics devices compute one value a thread where channels come first; its
 //! matrix products use all that the device has. So there what a convolution reads is gathered with channels last, and
-//! multiplied by the weights.
+//! multiplied by the weights; with the feature `gpu`, where no gradient is wanted, by one kernel of `gpu-kernels`.
 
 use burn::module::Param;
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::Conv2d;
+use burn::tensor::activation::relu;
+use burn::tensor::module::max_pool2d;
+use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Device, Int, Tensor, TensorData, s};
 
 /// The order of an image's dimensions.
@@ -16,6 +19,18 @@ pub(crate) enum Layout {
     First,
     /// `[n, height, width, channels]`.
     Last,
+}
+
+/// What is made of a convolution's outputs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum After<'a> {
+    Nothing,
+    Relu,
+    /// ReLU of the sum with every `stride`-th row and column of an image in the same order.
+    AddRelu {
+        shortcut: &'a Tensor<4>,
+        stride: usize,
+    },
 }
 
 impl Layout {
@@ -63,26 +78,65 @@ impl Layout {
         }
     }
 
-    /// The convolution of an image, both in this order; padded alike on all sides.
-    pub(crate) fn convolve(self, conv: &Conv2d, image: Tensor<4>) -> Tensor<4> {
+    /// The greatest of each 3x3 window of stride 2, padded by 1.
+    pub(crate) fn max_pool(self, image: Tensor<4>) -> Tensor<4> {
+        #[cfg(feature = "gpu")]
+        if matches!(self, Self::Last)
+            && let Some(pooled) = gpu_kernels::max_pool(&image, [3, 2, 1])
+        {
+            return pooled;
+        }
+        let options = MaxPoolOptions::new([3, 3])
+            .with_stride([2, 2])
+            .with_padding([1, 1]);
+        self.enter(max_pool2d(self.leave(image), options))
+    }
+
+    /// The convolution of an image, both in this order, padded alike on all sides, and what is made of it.
+    pub(crate) fn convolve(self, conv: &Conv2d, image: Tensor<4>, after: After<'_>) -> Tensor<4> {
         match self {
-            Self::First => conv.forward(image),
+            Self::First => self.finish(conv.forward(image), after),
             Self::Last => {
                 let padding = match conv.padding {
                     PaddingConfig2d::Explicit(top, ..) => top,
                     _ => 0,
                 };
                 let bias = conv.bias.as_ref().map(Param::val);
-                convolve(image, conv.weight.val(), bias, conv.stride[0], padding)
+                convolve(
+                    image,
+                    conv.weight.val(),
+                    bias,
+                    [conv.stride[0], padding],
+                    after,
+                )
+            }
+        }
+    }
+
+    fn finish(self, output: Tensor<4>, after: After<'_>) -> Tensor<4> {
+        match after {
+            After::Nothing => output,
+            After::Relu => relu(output),
+            After::AddRelu { shortcut, stride } => {
+                relu(output + self.every(shortcut.clone(), stride))
             }
         }
     }
 }
 
 /// A convolution of images with channels first, by whatever suits the device.
-pub(crate) fn convolve_first(conv: &Conv2d, image: Tensor<4>) -> Tensor<4> {
+pub(crate) fn convolve_first(conv: &Conv2d, image: Tensor<4>, after: After<'_>) -> Tensor<4> {
     let layout = Layout::of(&image.device());
-    layout.leave(layout.convolve(conv, layout.enter(image)))
+    layout.leave(layout.convolve(conv, layout.enter(image), after))
+}
+
+/// Weights `[o, c, kernel, kernel]` as they are best kept in memory.
+pub(crate) fn kept(weight: Tensor<4>) -> Tensor<4> {
+    #[cfg(feature = "gpu")]
+    if matches!(Layout::of(&weight.device()), Layout::Last) {
+        return gpu_kernels::packed(weight);
+    }
+    weight
 }
 
 /// `[n, height, width, c]` and weights `[o, c, kernel, kernel]` to `[n, rows, columns, o]`.
@@ -90,11 +144,36 @@ pub(crate) fn convolve(
     image: Tensor<4>,
     weight: Tensor<4>,
     bias: Option<Tensor<1>>,
-    stride: usize,
-    padding: usize,
+    [stride, padding]: [usize; 2],
+    after: After<'_>,
 ) -> Tensor<4> {
+    #[cfg(feature = "gpu")]
+    if let Some(output) = fused(&image, &weight, bias.as_ref(), [stride, padding], after) {
+        return output;
+    }
     let [_, _, kernel, _] = weight.dims();
-    multiply(image, matrix(weight), bias, [kernel, stride, padding])
+    let output = multiply(image, matrix(weight), bias, [kernel, stride, padding]);
+    Layout::Last.finish(output, after)
+}
+
+/// [`convolve`] by one kernel, where there is one for it.
+#[cfg(feature = "gpu")]
+fn fused(
+    image: &Tensor<4>,
+    weight: &Tensor<4>,
+    bias: Option<&Tensor<1>>,
+    geometry: [usize; 2],
+    after: After<'_>,
+) -> Option<Tensor<4>> {
+    let shortcut = match after {
+        After::AddRelu { shortcut, stride } => Some(gpu_kernels::Shortcut {
+            image: shortcut,
+            stride,
+        }),
+        After::Nothing | After::Relu => None,
+    };
+    let relu = !matches!(after, After::Nothing);
+    gpu_kernels::convolve(image, weight, bias, geometry, shortcut, relu)
 }
 
 /// Weights `[o, c, kernel, kernel]` as the matrix `[kernel * kernel * c, o]` of [`multiply`].
@@ -265,8 +344,8 @@ mod tests {
                 layout.enter(image.clone()),
                 weight.clone(),
                 Some(bias.clone()),
-                stride,
-                padding,
+                [stride, padding],
+                After::Nothing,
             ));
             same(&ours.to_data(), &wanted.to_data());
             // Without gradients, inputs are gathered in another way.
@@ -307,7 +386,7 @@ mod tests {
         values[0] = f32::INFINITY;
         let image = Tensor::<4>::from_data(TensorData::new(values, [1, 5, 5, 1]), &device);
         let weight = Tensor::<4>::ones([1, 1, 3, 3], &device);
-        let out = convolve(image, weight, None, 1, 1);
+        let out = convolve(image, weight, None, [1, 1], After::Nothing);
         let out = out.into_data().try_to_vec::<f32>().unwrap();
         for (at, value) in out.iter().enumerate() {
             let (row, column) = (at / 5, at % 5);

@@ -8,6 +8,8 @@ use half::f16;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
+use crate::products::kept;
+
 /// Weights that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
@@ -121,7 +123,7 @@ impl<'a> Weights<'a> {
         let bias = self.tensor(&format!("{name}.bias"), [channels_out], device)?;
         let pad = kernel / 2;
         Ok(Conv2d {
-            weight: param(weight),
+            weight: param(kept(weight)),
             bias: Some(param(bias)),
             stride: [stride; 2],
             kernel_size: [kernel; 2],

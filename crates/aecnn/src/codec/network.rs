@@ -10,6 +10,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::CodecError;
+use crate::products::kept;
 use crate::weights::param;
 
 /// The most hidden units or blocks that a codec file may ask for.
@@ -180,7 +181,7 @@ impl Network {
         let pad = kernel / 2;
         let shape = [outputs, inputs, kernel, kernel];
         Ok(Conv2d {
-            weight: self.param(&format!("{name}.weight"), shape, device)?,
+            weight: (self.param(&format!("{name}.weight"), shape, device)?).map(kept),
             bias: Some(self.param(&format!("{name}.bias"), [outputs], device)?),
             stride: [1; 2],
             kernel_size: [kernel; 2],

@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::{LearnedCodec, conv, vector};
 use crate::FeatureShape;
-use crate::products::{Layout, convolve, convolve_first, spaced};
+use crate::products::{After, Layout, convolve, convolve_first, spaced};
 
 const KERNEL: usize = 3;
 
@@ -80,12 +80,13 @@ fn transposed(conv: &ConvTranspose2d, image: Tensor<4>, size: [usize; 2]) -> Ten
     let weight = conv.weight.val().permute([1, 0, 2, 3]).flip([2, 3]);
     let bias = conv.bias.as_ref().map(Param::val);
     let image = spaced(image, conv.stride[0], size);
-    convolve(image, weight, bias, 1, KERNEL - 1 - conv.padding[0])
+    let geometry = [1, KERNEL - 1 - conv.padding[0]];
+    convolve(image, weight, bias, geometry, After::Nothing)
 }
 
 impl LearnedCodec for BottleNet {
     fn encode(&self, feature: Tensor<4>) -> Tensor<4> {
-        let latent = convolve_first(&self.encoder, feature);
+        let latent = convolve_first(&self.encoder, feature, After::Nothing);
         sigmoid(self.encoder_norm.forward(latent))
     }
 

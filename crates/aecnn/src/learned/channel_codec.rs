@@ -9,7 +9,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::{ChannelAttention, LearnedCodec, conv, vector};
 use crate::FeatureShape;
-use crate::products::convolve_first;
+use crate::products::{After, convolve_first};
 
 /// The shape of a [`ChannelCodec`].
 #[derive(Debug, Clone, Copy)]
@@ -90,9 +90,9 @@ impl LearnedCodec for ChannelCodec {
 
     fn decode(&self, latent: Tensor<4>) -> Tensor<4> {
         let latent = latent * self.range();
-        let detail = relu(convolve_first(&self.hidden, latent.clone()));
-        let detail = convolve_first(&self.output, detail);
-        let linear = convolve_first(&self.linear, latent);
+        let detail = convolve_first(&self.hidden, latent.clone(), After::Relu);
+        let detail = convolve_first(&self.output, detail, After::Nothing);
+        let linear = convolve_first(&self.linear, latent, After::Nothing);
         repeat(relu(linear + detail), self.pool)
     }
 

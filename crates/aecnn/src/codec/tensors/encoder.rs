@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::attention::Attention;
 use super::prepare::Prepare;
 use crate::codec::{CodecError, CodecFile};
-use crate::products::{Layout, convolve};
+use crate::products::{After, Layout, convolve, kept};
 use crate::weights::param;
 
 /// Feature to latent: a convolution whose kernel and stride are the codec's block; in trained
@@ -39,7 +39,7 @@ impl Encoder {
         let bias = TensorData::new(transform.analysis_bias.clone(), [k]);
         let network = &transform.network;
         Ok(Self {
-            weight: param(Tensor::from_data(weight, device)),
+            weight: param(kept(Tensor::from_data(weight, device))),
             bias: param(Tensor::from_data(bias, device)),
             prepare: (network.config.prepare_blocks > 0)
                 .then(|| Prepare::load(network, k, device))
@@ -95,7 +95,14 @@ impl Encoder {
                 conv2d(feature, weight, bias, options)
             }
             last @ Layout::Last => {
-                last.leave(convolve(last.enter(feature), weight, bias, self.block, 0))
+                let geometry = [self.block, 0];
+                last.leave(convolve(
+                    last.enter(feature),
+                    weight,
+                    bias,
+                    geometry,
+                    After::Nothing,
+                ))
             }
         }
     }

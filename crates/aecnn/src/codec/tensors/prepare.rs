@@ -2,11 +2,10 @@
 
 use burn::module::{Module, Param};
 use burn::nn::conv::Conv2d;
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
 use crate::codec::{CodecError, Network};
-use crate::products::convolve_first;
+use crate::products::{After, convolve_first};
 
 /// Residual blocks on the latent. A block sees all channels at a position and its eight neighbours.
 #[derive(Module, Debug)]
@@ -59,8 +58,8 @@ impl Prepare {
 
 impl Block {
     fn forward(&self, latent: Tensor<4>) -> Tensor<4> {
-        let x = relu(convolve_first(&self.expand, latent));
-        let x = relu(convolve_first(&self.spatial, x));
-        convolve_first(&self.project, x)
+        let x = convolve_first(&self.expand, latent, After::Relu);
+        let x = convolve_first(&self.spatial, x, After::Relu);
+        convolve_first(&self.project, x, After::Nothing)
     }
 }

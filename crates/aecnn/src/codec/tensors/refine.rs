@@ -7,7 +7,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
 use crate::codec::{CodecError, Network};
-use crate::products::convolve_first;
+use crate::products::{After, convolve_first};
 use crate::resnet::pool;
 
 /// Residual blocks on the dequantised latent. A block sees all channels at a position, their mean over
@@ -66,8 +66,9 @@ impl Block {
         let context = self.context.forward(pool(latent.clone()));
         let [n, hidden] = context.dims();
         let rate = step.clone().log() * self.step.val().reshape([1, hidden, 1, 1]);
-        let x = convolve_first(&self.expand, latent) + context.reshape([n, hidden, 1, 1]) + rate;
-        let x = relu(convolve_first(&self.spatial, relu(x)));
-        convolve_first(&self.project, x)
+        let x = convolve_first(&self.expand, latent, After::Nothing);
+        let x = x + context.reshape([n, hidden, 1, 1]) + rate;
+        let x = convolve_first(&self.spatial, relu(x), After::Relu);
+        convolve_first(&self.project, x, After::Nothing)
     }
 }

@@ -2,10 +2,9 @@
 
 use burn::module::{Module, Param, ParamId};
 use burn::nn::conv::Conv2d;
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Int, Tensor};
 
-use crate::products::Layout;
+use crate::products::{After, Layout};
 use crate::resnet::plan::BlockConfig;
 use crate::weights::{Weights, WeightsError};
 
@@ -54,18 +53,18 @@ impl Bottleneck {
 
     /// `[n, channels_in, h, w]` to `[n, 4 * width, h / stride, w / stride]`, both in the order of `layout`.
     pub(super) fn forward(&self, input: Tensor<4>, layout: Layout) -> Tensor<4> {
-        let x = relu(layout.convolve(&self.conv1, input.clone()));
-        let x = relu(layout.convolve(&self.conv2, x));
-        let x = layout.convolve(&self.conv3, x);
-        let shortcut = match &self.shortcut {
-            Some(conv) => layout.convolve(conv, input),
-            None => layout.every(input, self.stride),
+        let x = layout.convolve(&self.conv1, input.clone(), After::Relu);
+        let x = layout.convolve(&self.conv2, x, After::Relu);
+        let (shortcut, stride) = match &self.shortcut {
+            Some(conv) => (layout.convolve(conv, input, After::Nothing), 1),
+            None => (input, self.stride),
         };
         let shortcut = match &self.kept {
             Some(channels) => shortcut.select(layout.channels(), channels.val()),
             None => shortcut,
         };
-        relu(x + shortcut)
+        let shortcut = &shortcut;
+        layout.convolve(&self.conv3, x, After::AddRelu { shortcut, stride })
     }
 }
 

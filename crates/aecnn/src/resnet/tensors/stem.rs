@@ -2,13 +2,10 @@
 
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
-use burn::tensor::activation::relu;
-use burn::tensor::module::max_pool2d;
-use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Device, Int, Tensor};
 
 use super::block::filters;
-use crate::products::convolve_first;
+use crate::products::{After, Layout};
 use crate::weights::{Weights, WeightsError};
 
 /// The layers in front of the residual stages.
@@ -33,10 +30,8 @@ impl Stem {
 
     /// `[n, 3, 224, 224]` to `[n, 64, 56, 56]`.
     pub(crate) fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let x = relu(convolve_first(&self.conv, input));
-        let options = MaxPoolOptions::new([3, 3])
-            .with_stride([2, 2])
-            .with_padding([1, 1]);
-        max_pool2d(x, options)
+        let layout = Layout::of(&input.device());
+        let x = layout.convolve(&self.conv, layout.enter(input), After::Relu);
+        layout.leave(layout.max_pool(x))
     }
 }

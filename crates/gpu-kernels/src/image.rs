@@ -1,0 +1,37 @@
+//! burn's tensors as buffers of the graphics device.
+
+use burn::tensor::{DType, Tensor};
+use burn_cubecl::Cube;
+use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::tensor::CubeTensor;
+
+/// The tensor on its graphics device, in one piece. None where it is elsewhere, is not in single precision or is tracked for gradients.
+pub(crate) fn buffer<const D: usize>(tensor: &Tensor<D>) -> Option<CubeTensor> {
+    if tensor.dtype() != DType::F32 {
+        return None;
+    }
+    let buffer = tensor.clone().try_into_primitive::<Cube>().ok()?;
+    Some(into_contiguous(buffer))
+}
+
+/// A new tensor beside `like`, whose values are not set yet.
+pub(crate) fn empty(like: &CubeTensor, shape: [usize; 4]) -> CubeTensor {
+    let bytes = shape.iter().product::<usize>() * size_of::<f32>();
+    let handle = like.client.empty(bytes);
+    CubeTensor::new_contiguous(
+        like.client.clone(),
+        like.device.clone(),
+        shape.into(),
+        handle,
+        DType::F32,
+    )
+}
+
+pub(crate) fn tensor(buffer: CubeTensor) -> Tensor<4> {
+    Tensor::from_primitive::<Cube>(buffer)
+}
+
+/// How many windows of this kernel fit.
+pub(crate) fn places(length: usize, [kernel, stride, padding]: [usize; 3]) -> usize {
+    (length + 2 * padding - kernel) / stride + 1
+}

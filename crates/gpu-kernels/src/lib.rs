@@ -1,0 +1,49 @@
+//! Convolutions for graphics devices, by CubeCL.
+//!
+//! A network of small pictures keeps no graphics device busy: what takes time is the number of kernels that are sent
+//! to it, and what they write to memory in between. So a convolution here is one kernel: the values that it reads are gathered
+//! while they are multiplied, and bias, shortcut and ReLU are applied before anything is written.
+//!
+//! Images have their channels last, `[n, height, width, channels]`, and everything is in single precision.
+
+mod convolution;
+mod image;
+mod pool;
+
+pub use convolution::{Shortcut, convolve, packed};
+pub use pool::max_pool;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use burn::tensor::{Device, Tensor, TensorData, Tolerance};
+
+    pub(crate) static PROCESSOR: LazyLock<Device> = LazyLock::new(Device::flex);
+    pub(crate) static GRAPHICS: LazyLock<Device> =
+        LazyLock::new(|| Device::wgpu(Default::default()));
+
+    pub(crate) fn values<const D: usize>(
+        numbers: Vec<f32>,
+        shape: [usize; D],
+        device: &Device,
+    ) -> Tensor<D> {
+        Tensor::from_data(TensorData::new(numbers, shape), device)
+    }
+
+    /// Numbers between -1 and 1, the same for the same shape.
+    pub(crate) fn image<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
+        let count = shape.iter().product::<usize>();
+        let numbers = (0..count).map(|at| ((at * 7919 + 13) % 2017) as f32 / 1008.0 - 1.0);
+        values(numbers.collect(), shape, device)
+    }
+
+    pub(crate) fn on<const D: usize>(tensor: Tensor<D>, device: &Device) -> Tensor<D> {
+        Tensor::from_data(tensor.into_data(), device)
+    }
+
+    pub(crate) fn same(ours: Tensor<4>, theirs: Tensor<4>) {
+        let (ours, theirs) = (ours.into_data(), theirs.into_data());
+        ours.assert_approx_eq::<f32>(&theirs, Tolerance::permissive());
+    }
+}
