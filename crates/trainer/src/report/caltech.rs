@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use super::curve::{method_name, split_name};
-use super::markdown::{dash, percent, table, whole};
+use super::markdown::{dash, percent, plus_minus, table, whole};
 use super::read::{EvaluationFile, Row, read_json};
 
 /// What was measured, by split, and what is said of it.
@@ -122,6 +122,53 @@ impl Caltech {
         measured.cloned().collect()
     }
 
+    /// BottleNet++ as a table, with what does no worse by bytes of the two kinds of AECNN beside it.
+    pub(super) fn beside(&self) -> String {
+        let cells = |row: Option<&Row>| match row {
+            Some(row) => [
+                whole(row.mean_bytes),
+                plus_minus(row.drop, row.drop_error),
+                percent(row.agreement),
+            ],
+            None => [dash(), dash(), dash()],
+        };
+        let rivals = self
+            .entries
+            .iter()
+            .map(|entry| &entry.measured)
+            .filter(|row| method_name(&row.name, row.split) == "BottleNet++");
+        let rows: Vec<Vec<String>> = rivals
+            .map(|rival| {
+                let mut row = vec![rival.split.map_or_else(dash, split_name)];
+                row.extend(cells(Some(rival)));
+                for method in ["AECNN", "paper's AECNN"] {
+                    row.extend(cells(self.no_more_than(rival, method)));
+                }
+                row
+            })
+            .collect();
+        let figures = ["bytes", "points lost", "same answer %"];
+        let head: Vec<String> = std::iter::once("split".to_owned())
+            .chain(
+                ["BottleNet++", "AECNN", "paper's AECNN"]
+                    .iter()
+                    .flat_map(|method| figures.map(|figure| format!("{method}: {figure}"))),
+            )
+            .collect();
+        let head: Vec<&str> = head.iter().map(String::as_str).collect();
+        table(&head, &rows)
+    }
+
+    /// The row of `method` at the rival's split that has the most bytes, but no more than the rival.
+    fn no_more_than(&self, rival: &Row, method: &str) -> Option<&Row> {
+        self.entries
+            .iter()
+            .map(|entry| &entry.measured)
+            .filter(|row| row.split == rival.split && row.mean_bytes <= rival.mean_bytes)
+            .filter(|row| method_name(&row.name, row.split) == method)
+            .max_by(|a, b| a.mean_bytes.total_cmp(&b.mean_bytes))
+    }
+
     /// All rows as a table.
     pub(super) fn table(&self) -> String {
         let cells: Vec<Vec<String>> = self.entries.iter().map(Entry::cells).collect();
@@ -163,7 +210,7 @@ impl Entry {
                 percent(low),
                 percent(high)
             ),
-            format!("{} ± {}", percent(row.drop), percent(row.drop_error)),
+            plus_minus(row.drop, row.drop_error),
             percent(row.agreement),
             percent(self.uncompressed),
             row.n.to_string(),
@@ -231,6 +278,23 @@ mod tests {
              | 1,234 | 1,200 | 1,500 | 1,301 | 90.5 (88.5 to 92.1) | 2.5 ± 1.2 | 95.0 | 93.0 | 1000 |";
         assert_eq!(lines[3], right);
         assert!(read(&[]).unwrap().methods().is_empty());
+    }
+
+    #[test]
+    fn bottlenet_has_the_aecnn_of_no_more_bytes_beside_it() {
+        let rival = ROW
+            .replace("aecnn", "bottlenet++")
+            .replace("1234.4", "1300");
+        let rate = fixture::evaluation().to_string().replace("klt-", "aecnn-");
+        let table = read(&[ROW, &rival, &rate]).unwrap().beside();
+        let right = "| stage 2 | 1,300 | 2.5 ± 1.2 | 95.0 | 1,000 | 4.0 ± 2.0 | 96.0 | 1,234 | 2.5 ± 1.2 | 95.0 |";
+        assert_eq!(table.lines().nth(2), Some(right), "{table}");
+        let smaller = rival.replace("1300", "900");
+        let table = read(&[ROW, &smaller, &rate]).unwrap().beside();
+        assert!(
+            table.contains("| 95.0 | – | – | – | – | – | – |"),
+            "{table}"
+        );
     }
 
     #[test]

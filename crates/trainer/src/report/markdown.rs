@@ -36,6 +36,11 @@ pub(super) fn percent(share: f64) -> String {
     }
 }
 
+/// A share and half its interval as `1.4 ± 1.2`, in percent.
+pub(super) fn plus_minus(share: f64, error: f64) -> String {
+    format!("{} ± {}", percent(share), percent(error))
+}
+
 /// A factor: whole from 10 on, else with a decimal.
 pub(super) fn factor(number: f64) -> String {
     if number < 9.95 {

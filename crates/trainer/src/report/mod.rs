@@ -1,5 +1,6 @@
 //! `trainer report`: evaluations as a document with plots.
 
+mod aims;
 mod caltech;
 mod charts;
 mod curve;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Args;
 
+use aims::Aims;
 use caltech::Caltech;
 use published::Published;
 pub(crate) use read::{EvaluationFile, Row};
@@ -37,6 +39,9 @@ pub(crate) struct ReportArgs {
     /// What others published, as reference points; left out if it is not there.
     #[arg(long, default_value = "docs/results/published.json")]
     published: PathBuf,
+    /// What was aimed at, and what is said where it is missed; left out if it is not there.
+    #[arg(long, default_value = "docs/results/aims.json")]
+    aims: PathBuf,
     /// The folder for RESULTS.md and the folder `plots`.
     #[arg(long, default_value = "docs")]
     out: PathBuf,
@@ -48,12 +53,8 @@ pub(crate) fn run(args: &ReportArgs) -> Result<()> {
         .iter()
         .map(|path| Ok((path.clone(), EvaluationFile::read(path)?)))
         .collect::<Result<Vec<_>>>()?;
-    let published: Option<Published> = if args.published.exists() {
-        Some(read::read_json(&args.published)?)
-    } else {
-        eprintln!("left out: {} is not there", args.published.display());
-        None
-    };
+    let published: Option<Published> = read::read_if_there(&args.published)?;
+    let aims: Option<Aims> = read::read_if_there(&args.aims)?;
     let caltech = Caltech::read(&args.caltech)?;
     let methods = caltech.methods();
     let caltech_charts = if methods.is_empty() {
@@ -80,6 +81,7 @@ pub(crate) fn run(args: &ReportArgs) -> Result<()> {
         evaluations: &evaluations,
         caltech: (&caltech, &caltech_charts),
         published: published.as_ref(),
+        aims: aims.as_ref(),
     };
     write(&args.out.join("RESULTS.md"), &document.text())
 }

@@ -98,6 +98,15 @@ pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     parse(&text).with_context(|| format!("reading {}", path.display()))
 }
 
+/// The same where the file may be absent, which is said.
+pub(super) fn read_if_there<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    if path.exists() {
+        return read_json(path).map(Some);
+    }
+    eprintln!("left out: {} is not there", path.display());
+    Ok(None)
+}
+
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {

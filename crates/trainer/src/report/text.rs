@@ -1,9 +1,10 @@
 //! The document.
 
+use super::aims::Aims;
 use super::caltech::Caltech;
 use super::charts::Drawn;
 use super::curve::{Curve, Reached, curves, split_name};
-use super::markdown::{dash, factor, percent, table, whole};
+use super::markdown::{dash, factor, percent, plus_minus, table, whole};
 use super::merge::Evaluation;
 use super::published::Published;
 use super::read::Row;
@@ -20,6 +21,7 @@ pub(super) struct Document<'a> {
     /// What was measured on Caltech-101, and the charts of it.
     pub(super) caltech: (&'a Caltech, &'a [Drawn]),
     pub(super) published: Option<&'a Published>,
+    pub(super) aims: Option<&'a Aims>,
 }
 
 impl Document<'_> {
@@ -29,6 +31,7 @@ impl Document<'_> {
              Written by a command; changes by hand will be lost:\n\n```sh\n{}\n```\n\n{READING}",
             self.command
         );
+        text += &self.aims();
         for (evaluation, charts) in self.evaluations {
             text += &section(evaluation, charts);
         }
@@ -37,6 +40,19 @@ impl Document<'_> {
             text += &published_section(published);
         }
         text + LIMITS + &self.reproduce()
+    }
+
+    fn aims(&self) -> String {
+        let Some(aims) = self.aims else {
+            return String::new();
+        };
+        let caltech = self.caltech.0.methods();
+        let evaluations = self.evaluations.iter();
+        let mut measured: Vec<(&str, Vec<Curve<'_>>)> = evaluations
+            .map(|(evaluation, _)| (evaluation.title.as_str(), curves(&evaluation.methods)))
+            .collect();
+        measured.push((CALTECH, curves(&caltech)));
+        aims.text(&measured)
     }
 
     fn caltech(&self) -> String {
@@ -53,7 +69,8 @@ impl Document<'_> {
         let curves = curves(&methods);
         let features: Vec<&Curve<'_>> = curves.iter().collect();
         text + &format!(
-            "### {AT_A_LOSS}\n\n{}\n### Every method and rate\n\n{}",
+            "### {BESIDE}\n\n{}\n### {AT_A_LOSS}\n\n{}\n### Every method and rate\n\n{}",
+            caltech.beside(),
             at_losses(&features, &[]),
             caltech.table()
         )
@@ -106,6 +123,10 @@ The published way, where the network is trained for the data set and the codec t
 **BottleNet++** beside it, by the same code on the same pictures, both entropy-coded. Their setting ends with the epochs of training: on the \
 feature, on the answers, and end to end. Where these are few, the figures say what so little training gives, not what the method can do. \
 **AECNN** is the rate-optimised one, made for the same network from the pictures for training alone, without their classes.";
+
+const BESIDE: &str = "Beside BottleNet++
+
+At each of its settings, the AECNN at its rate of the most bytes that are no more than those. A dash: no rate has so few.";
 
 const LIMITS: &str = "
 ## Limits
@@ -342,7 +363,7 @@ fn accuracy_cells(row: &Row) -> [String; 4] {
             percent(row.top1_interval[0]),
             percent(row.top1_interval[1])
         ),
-        format!("{} ± {}", percent(row.drop), percent(row.drop_error)),
+        plus_minus(row.drop, row.drop_error),
         percent(row.top5),
         percent(row.agreement),
     ]
@@ -394,6 +415,7 @@ mod tests {
             evaluations: &evaluations,
             caltech: (&Caltech::default(), &[]),
             published: None,
+            aims: None,
         }
         .text()
     }
