@@ -16,6 +16,10 @@ use burn::tensor::{Device, Int, Tensor, TensorData, s};
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Layout {
     /// `[n, channels, height, width]`.
+    #[cfg_attr(
+        not(feature = "cpu"),
+        expect(dead_code, reason = "only the processor has it")
+    )]
     First,
     /// `[n, height, width, channels]`.
     Last,
