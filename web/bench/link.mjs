@@ -3,7 +3,7 @@
 //
 //   cargo xtask bench --suite link
 //
-// For each link a table: bytes, the share of pictures with the whole network's answer, the median time
+// Features are those of the default codec and of the smallest at each split in front of it, a worker each. For each link a table: bytes, the share of pictures with the whole network's answer, the median time
 // from capture to label. Then features against the soonest picture of equal accuracy: one that agrees with the uncompressed
 // network on as many of the 500 pictures by which codecs and picture formats were evaluated (docs/results), for these are too few to tell.
 // Of the features' time, what is not the link's is the device's and the server's computing, beside which stands how little of it would be half of the picture's time. Automatic offloading runs last, for the soonest label at
@@ -20,7 +20,8 @@ import { pickCodec } from '../worker/model.js';
 /** @typedef {import('../messages.js').Way} Way */
 /** @typedef {import('../messages.js').ResultMessage} ResultMessage */
 /** @typedef {{ name: string, bytes: number, agreement: number, ms: number }} Row */
-/** @typedef {{ name: string, way: Way, evaluated: number | null }} Entry `evaluated`: agreement in docs/results */
+/** @typedef {Awaited<ReturnType<typeof openWorker>>} Worker */
+/** @typedef {{ name: string, way: Way, evaluated: number | null, worker: Worker }} Entry `evaluated`: agreement in docs/results */
 
 const KBPS = (process.env.KBPS ?? '250,1000,5000').split(',').map(Number);
 const RTT = Number(process.env.RTT ?? 40);
@@ -28,6 +29,10 @@ const ROUNDS = Number(process.env.ROUNDS ?? 1);
 const FLOOR = Number(process.env.FLOOR ?? 0.9);
 /** Frames before the first that counts: the automatic choice learns from them. */
 const WARM_UP = 6;
+/** Splits in front of the default codec's. */
+const EARLIER = /** @type {const} */ (['stage1', 'stem']);
+/** Features that agree less often are not measured. */
+const LEAST = 0.8;
 const QUALITIES = [30, 50, 75, 80, 85, 90];
 const EVALUATION = new URL('../../docs/results/nips2017-pictures.json', import.meta.url);
 
@@ -38,27 +43,32 @@ const pictures = Array.from({ length: ROUNDS }, () => samples.map(({ file }) => 
 const server = await EdgeServer.start();
 const browser = await launch();
 const model = await server.model();
-const codec = pickCodec(model, { codec: null, split: null });
+const codecs = [null, ...EARLIER].map((split) => pickCodec(model, { codec: null, split }));
 /** @type {{ methods: { name: string, rate: string, agreement: number }[] }} */
 const evaluation = JSON.parse(await readFile(EVALUATION, 'utf8'));
-const worker = await openWorker(browser, server.url, { codec: codec.name });
+/** @type {Worker[]} */
+const workers = [];
+for (const { name } of codecs) workers.push(await openWorker(browser, server.url, { codec: name }));
+const [worker] = workers;
 await worker.send({ type: 'load-whole' });
 await worker.heard({ type: 'whole', state: 'ready' });
 
 /** @type {Entry[]} */
 const ways = [
-  ...codec.rates.map(({ name, agreement }, rate) => ({
+  ...codecs.flatMap((codec, index) => codec.rates.map(({ name, agreement }, rate) => ({
     name: `features, ${codec.name} ${name}`,
     way: /** @type {Way} */ ({ kind: 'features', codec: codec.name, rate, channels: null }),
     evaluated: agreement,
-  })).slice(0, codec.default_rate + 4),
+    worker: workers[index],
+  })).filter(({ evaluated }) => evaluated >= LEAST)),
   ...(/** @type {const} */ (['jpeg', 'webp'])).flatMap((format) => QUALITIES.map((quality) => ({
     name: `${format === 'jpeg' ? 'JPEG' : 'WebP'}, quality ${quality}`,
     way: /** @type {Way} */ ({ kind: 'picture', format, quality }),
     evaluated: evaluation.methods.find(({ name, rate }) => name === format && rate === `q${quality}`)?.agreement ?? null,
+    worker,
   }))),
-  { name: 'raw RGB', way: { kind: 'picture', format: 'raw', quality: 0 }, evaluated: null },
-  { name: 'all on this device', way: { kind: 'device' }, evaluated: null },
+  { name: 'raw RGB', way: { kind: 'picture', format: 'raw', quality: 0 }, evaluated: null, worker },
+  { name: 'all on this device', way: { kind: 'device' }, evaluated: null, worker },
 ];
 
 console.log(`Chromium ${browser.version()}, ${(await worker.since(0)).flatMap((message) => (message.type === 'backend' ? [message.name] : []))[0]}; ${samples.length} pictures, each ${ROUNDS} time(s)`);
@@ -69,13 +79,13 @@ for (const { file } of samples) reference.set(file, (await worker.answer(file, {
 /** @type {Record<string, unknown>[]} */
 const report = [];
 for (const kbps of KBPS) {
-  await worker.send({ type: 'link-emulation', link: { kbps, rttMs: RTT, jitterMs: 0, loss: 0 } });
+  for (const each of workers) await each.send({ type: 'link-emulation', link: { kbps, rttMs: RTT, jitterMs: 0, loss: 0 } });
   /** @type {Row[]} */
   const rows = [];
-  for (const { name, way } of ways) rows.push(row(name, await answers(way)));
+  for (const { name, way, worker } of ways) rows.push(row(name, await answers(worker, way)));
   await worker.send({ type: 'automatic', goal: { kind: 'latency', floor: FLOOR } });
   for (let turn = 0; turn < WARM_UP; turn += 1) await worker.answer(pictures[turn % pictures.length]);
-  const automatic = row('automatic', await answers(null));
+  const automatic = row('automatic', await answers(worker, null));
   await worker.send({ type: 'automatic', goal: null });
   const best = rows.filter(({ agreement }) => agreement >= automatic.agreement).toSorted((a, b) => a.ms - b.ms)[0];
 
@@ -91,7 +101,7 @@ for (const kbps of KBPS) {
   if (best) console.log(`Automatic takes ${(automatic.ms / best.ms).toFixed(2)} of the time of the best way that agrees as often, ${best.name}.`);
   report.push({ kbps, rttMs: RTT, pictures: pictures.length, rows, equal, automatic, best: best?.name ?? null });
 }
-await worker.close();
+for (const each of workers) await each.close();
 await browser.close();
 await server.kill();
 if (process.env.JSON) await writeFile(process.env.JSON, `${JSON.stringify(report, null, 1)}\n`);
@@ -119,8 +129,8 @@ function percent(share) {
   return `${(100 * share).toFixed(1)} %`;
 }
 
-/** @param {Way | null} way @returns {Promise<{ result: ResultMessage, agrees: boolean }[]>} */
-async function answers(way) {
+/** @param {Worker} worker @param {Way | null} way @returns {Promise<{ result: ResultMessage, agrees: boolean }[]>} */
+async function answers(worker, way) {
   const all = [];
   for (const file of pictures) {
     const result = await worker.answer(file, way);
