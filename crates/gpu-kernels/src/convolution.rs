@@ -62,7 +62,7 @@ pub fn convolve(
     let window = [kernel, stride, padding];
     let (rows, columns) = (places(height, window), places(width, window));
     let pixels = n * rows * columns;
-    let (from, step) = match shortcut {
+    let [tall, wide] = match shortcut {
         Some(Shortcut { image, stride }) => {
             let [count, tall, wide, channels] = image.dims();
             let fits =
@@ -70,9 +70,9 @@ pub fn convolve(
             if (count, channels) != (n, outputs) || !fits {
                 return None;
             }
-            ([tall, wide], stride)
+            [tall, wide]
         }
-        None => ([rows, columns], 1),
+        None => [rows, columns],
     };
     let image = buffer(image)?;
     let weight = buffer(&weight.clone().permute([0, 2, 3, 1]))?;
@@ -99,7 +99,7 @@ pub fn convolve(
         stride,
         padding,
         bias: with_bias,
-        shortcut: shortcut.map_or(0, |_| step),
+        shortcut: shortcut.map_or(0, |shortcut| shortcut.stride),
         relu,
     };
     kernel::launch::<f32>(
@@ -118,8 +118,8 @@ pub fn convolve(
             columns as u32,
             pixels as u32,
             outputs as u32,
-            from[0] as u32,
-            from[1] as u32,
+            tall as u32,
+            wide as u32,
         ),
         layer,
     );

@@ -4,7 +4,7 @@ use aecnn::Split;
 use serde::Deserialize;
 
 use super::curve::{Curve, Reached, split_name};
-use super::markdown::{dash, table, whole};
+use super::markdown::{bytes_cell, table, whole};
 
 /// The file of aims.
 #[derive(Debug, Deserialize)]
@@ -44,11 +44,7 @@ impl Aims {
             let mut all = true;
             for (points, wanted) in &place.aims {
                 let reached = curve.map_or(Reached::Never, |curve| curve.bytes_at(points / 100.0));
-                let (bytes, good) = match reached {
-                    Reached::At(bytes) => (whole(bytes), bytes <= *wanted),
-                    Reached::Below(bytes) => (format!("≤ {}", whole(bytes)), bytes <= *wanted),
-                    Reached::Never => (dash(), false),
-                };
+                let good = matches!(reached, Reached::At(bytes) | Reached::Below(bytes) if bytes <= *wanted);
                 all &= good;
                 rows.push(vec![
                     place.title.clone(),
@@ -56,7 +52,7 @@ impl Aims {
                     split_name(place.split),
                     points.to_string(),
                     whole(*wanted),
-                    bytes,
+                    bytes_cell(reached),
                     if good { "yes" } else { "no" }.to_owned(),
                 ]);
             }

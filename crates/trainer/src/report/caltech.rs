@@ -118,8 +118,11 @@ impl Caltech {
 
     /// Every row, by split.
     pub(super) fn methods(&self) -> Vec<Row> {
-        let measured = self.entries.iter().map(|entry| &entry.measured);
-        measured.cloned().collect()
+        self.measured().cloned().collect()
+    }
+
+    fn measured(&self) -> impl Iterator<Item = &Row> {
+        self.entries.iter().map(|entry| &entry.measured)
     }
 
     /// BottleNet++ as a table, with what does no worse by bytes of the two kinds of AECNN beside it.
@@ -133,9 +136,7 @@ impl Caltech {
             None => [dash(), dash(), dash()],
         };
         let rivals = self
-            .entries
-            .iter()
-            .map(|entry| &entry.measured)
+            .measured()
             .filter(|row| method_name(&row.name, row.split) == "BottleNet++");
         let rows: Vec<Vec<String>> = rivals
             .map(|rival| {
@@ -161,9 +162,7 @@ impl Caltech {
 
     /// The row of `method` at the rival's split that has the most bytes, but no more than the rival.
     fn no_more_than(&self, rival: &Row, method: &str) -> Option<&Row> {
-        self.entries
-            .iter()
-            .map(|entry| &entry.measured)
+        self.measured()
             .filter(|row| row.split == rival.split && row.mean_bytes <= rival.mean_bytes)
             .filter(|row| method_name(&row.name, row.split) == method)
             .max_by(|a, b| a.mean_bytes.total_cmp(&b.mean_bytes))

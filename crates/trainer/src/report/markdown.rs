@@ -1,5 +1,7 @@
 //! Tables and numbers of a Markdown document.
 
+use super::curve::Reached;
+
 /// A table; cells must not hold `|`.
 pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let mut text = format!("| {} |\n|{}\n", head.join(" | "), "---|".repeat(head.len()));
@@ -47,6 +49,15 @@ pub(super) fn factor(number: f64) -> String {
         format!("{number:.1}")
     } else {
         whole(number)
+    }
+}
+
+/// The bytes that are needed, as a cell.
+pub(super) fn bytes_cell(reached: Reached) -> String {
+    match reached {
+        Reached::At(bytes) => whole(bytes),
+        Reached::Below(bytes) => format!("≤ {}", whole(bytes)),
+        Reached::Never => dash(),
     }
 }
 

@@ -4,7 +4,7 @@ use super::aims::Aims;
 use super::caltech::Caltech;
 use super::charts::Drawn;
 use super::curve::{Curve, Reached, curves, split_name};
-use super::markdown::{dash, factor, percent, plus_minus, table, whole};
+use super::markdown::{bytes_cell, dash, factor, percent, plus_minus, table, whole};
 use super::merge::Evaluation;
 use super::published::Published;
 use super::read::Row;
@@ -259,14 +259,6 @@ fn at_losses(features: &[&Curve<'_>], pictures: &[&Curve<'_>]) -> String {
         .collect();
     head.extend(names.iter().map(String::as_str));
     table(&head, &rows)
-}
-
-fn bytes_cell(reached: Reached) -> String {
-    match reached {
-        Reached::At(bytes) => whole(bytes),
-        Reached::Below(bytes) => format!("≤ {}", whole(bytes)),
-        Reached::Never => dash(),
-    }
 }
 
 /// How many times the bytes of `ours` are those of `theirs`.
