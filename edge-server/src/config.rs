@@ -331,7 +331,7 @@ pub enum Backend {
     /// A GPU through Vulkan.
     #[cfg(feature = "vulkan")]
     Vulkan,
-    /// An NVIDIA GPU through CUDA.
+    /// An NVIDIA GPU through CUDA; the network in half precision.
     #[cfg(feature = "cuda")]
     Cuda,
 }

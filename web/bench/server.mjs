@@ -7,21 +7,15 @@
 // still wait for work do not take another's time. ROUNDS says how often each runs, JSON where the figures go,
 // AECNN_LOAD which program is measured.
 
-import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline/promises';
 import { setTimeout as pause } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { asOnnx } from './onnx.mjs';
+import { LAYERS, MODEL, MODELS, PROGRAM, compare, inputs, program, start, values } from './replay.mjs';
 import { show, summary } from './summary.mjs';
 import { ENVIRONMENT, PROGRAM as TORCH_LAYERS, pytorch, writeLayers } from './torch.mjs';
 
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const PROGRAM = process.env.AECNN_LOAD ?? join(ROOT, 'target/release/aecnn-load');
-const MODELS = join(ROOT, 'models');
 const ROUNDS = Number(process.env.ROUNDS ?? 30);
 const WARM_UP = 5;
 const PAUSE_MS = 60;
@@ -30,18 +24,9 @@ const TOLERANCE = 5e-2;
 /** PyTorch's products are in floating point, as onnxruntime's are. */
 const TOLERANCE_PYTORCH = 1e-2;
 
-/** @typedef {{ name: string, split: string | undefined, from: number | undefined, shape: number[] }} Layers */
-/** @type {Layers[]} */
-const LAYERS = [
-  { name: 'whole network', split: undefined, from: undefined, shape: [3, 224, 224] },
-  { name: 'behind the stem', split: 'stem', from: 0, shape: [64, 56, 56] },
-  { name: 'behind stage 1', split: 'stage1', from: 1, shape: [256, 28, 28] },
-  { name: 'behind stage 2', split: 'stage2', from: 2, shape: [512, 14, 14] },
-];
-
 // Its types are not there where the page is checked.
 const ort = await import(/** @type {string} */ ('onnxruntime-node'));
-if (!existsSync(PROGRAM)) throw new Error(`${PROGRAM} is missing: cargo build --release --workspace --exclude xtask --exclude gpu-kernels`);
+program();
 const torch = await pytorch();
 const folder = await mkdtemp(join(tmpdir(), 'aecnn-bench-'));
 const version = JSON.parse(await readFile(new URL('node_modules/onnxruntime-node/package.json', import.meta.url), 'utf8')).version;
@@ -75,53 +60,15 @@ if (process.env.JSON) {
 }
 
 /**
- * A program that computes the layers and then, for each line that it is given, once more.
- * @param {string} program @param {string[]} flags @param {NodeJS.ProcessEnv} environment
- */
-async function start(program, flags, environment) {
-  const child = spawn(program, flags, { env: { ...process.env, ...environment }, stdio: ['pipe', 'pipe', 'inherit'] });
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const line = async () => {
-    const { value, done } = await lines.next();
-    if (done) throw new Error(`${program} ended: what it printed says why`);
-    return value;
-  };
-  return {
-    /** What it says when its logits are written. */
-    ready: await line(),
-    /** Milliseconds of one run. */
-    run: async () => {
-      child.stdin.write('\n');
-      return Number(await line());
-    },
-    end: () => child.stdin.end(),
-  };
-}
-
-/**
- * Fails unless the file has the logits.
- * @param {string} file @param {Float32Array} expected @param {number} tolerance @param {string} whose
- */
-async function compare(file, expected, tolerance, whose) {
-  const bytes = await readFile(file);
-  const got = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
-  const worst = expected.reduce((most, value, index) => Math.max(most, Math.abs(value - got[index])), 0);
-  if (!(got.length === expected.length && worst < tolerance)) throw new Error(`${whose} logits differ by ${worst}`);
-}
-
-/**
  * Milliseconds of all.
- * @param {Layers} layers @param {number} threads @param {number} batch
+ * @param {import('./replay.mjs').Layers} layers @param {number} threads @param {number} batch
  */
 async function measure({ split, from, shape }, threads, batch) {
-  const length = batch * shape.reduce((product, n) => product * n, 1);
-  // Features are not negative, pictures are about -120 to 150.
-  const input = Float32Array.from({ length }, (_, index) => ((index * 7919) % 271) / (split ? 200 : 1) - (split ? 0 : 120));
+  const input = inputs({ split, shape }, batch);
   const [inputFile, outputFile, torchsOutput] = ['input', 'output', 'output-pytorch'].map((name) => join(folder, name));
   await writeFile(inputFile, input);
 
-  const modelFolder = join(MODELS, 'resnet50-imagenet');
-  const model = await asOnnx(modelFolder, { from, batch });
+  const model = await asOnnx(MODEL, { from, batch });
   const session = await ort.InferenceSession.create(model, { intraOpNumThreads: threads, interOpNumThreads: 1, graphOptimizationLevel: 'all' });
   const feeds = { x: new ort.Tensor('float32', input, [batch, ...shape]) };
   const expected = /** @type {Float32Array} */ ((await session.run(feeds)).y.data);
@@ -130,14 +77,14 @@ async function measure({ split, from, shape }, threads, batch) {
   const engine = await start(PROGRAM, ['layers', '--models', MODELS, ...chosen, '--input', inputFile, '--output', outputFile], {
     RAYON_NUM_THREADS: String(threads),
   });
-  await compare(outputFile, expected, TOLERANCE, "this project's");
+  compare(await values(outputFile), expected, TOLERANCE, "this project's");
 
   let torchsLayers;
   if (torch) {
     const files = { layers: join(folder, 'layers.json'), weights: join(folder, 'weights') };
-    await writeLayers(modelFolder, { from, shape: [batch, ...shape], threads }, files);
+    await writeLayers(MODEL, { from, shape: [batch, ...shape], threads }, files);
     torchsLayers = await start(torch.python, [TORCH_LAYERS, files.layers, files.weights, inputFile, torchsOutput], ENVIRONMENT);
-    await compare(torchsOutput, expected, TOLERANCE_PYTORCH, "PyTorch's");
+    compare(await values(torchsOutput), expected, TOLERANCE_PYTORCH, "PyTorch's");
     if (torchsLayers.ready !== 'compiled') eager ??= torchsLayers.ready;
   }
 

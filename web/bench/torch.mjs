@@ -18,12 +18,17 @@ export const PROGRAM = join(FOLDER, 'torch_layers.py');
 /** What was compiled stays with the environment, for the next run takes minutes without it, and goes with it. */
 export const ENVIRONMENT = { TORCHINDUCTOR_CACHE_DIR: join(VENV, 'compiled') };
 
-/** PyTorch, installed where it is missing or another version; nothing where it cannot be had. @returns {Promise<PyTorch | undefined>} */
+/**
+ * PyTorch, installed where it is missing or another version, or that of the Python that PYTHON names; nothing where it
+ * cannot be had.
+ * @returns {Promise<PyTorch | undefined>}
+ */
 export async function pytorch() {
   try {
-    await install();
-    const { stdout } = await run(PYTHON, ['-c', 'import torch; print(torch.__version__)']);
-    return { python: PYTHON, version: stdout.trim() };
+    const python = process.env.PYTHON ?? PYTHON;
+    if (python === PYTHON) await install();
+    const { stdout } = await run(python, ['-c', 'import torch; print(torch.__version__)']);
+    return { python, version: stdout.trim() };
   } catch (error) {
     // The last line is the one that says why, with Python's tools.
     const { stderr, message } = /** @type {Error & { stderr?: string }} */ (error);
@@ -46,10 +51,11 @@ async function install() {
 /**
  * Writes the layers from the picture, or from a cut, to the logits: what is done in which order, and the weights.
  * @param {string} model the model's folder
- * @param {{ from: number | undefined, shape: number[], threads: number }} layers stages before the first of them, the input's shape
+ * @param {{ from: number | undefined, shape: number[], threads: number, device?: string, dtype?: string }} layers stages before the
+ *   first of them, the input's shape
  * @param {{ layers: string, weights: string }} files
  */
-export async function writeLayers(model, { from, shape, threads }, files) {
+export async function writeLayers(model, { from, shape, threads, device = 'cpu', dtype = 'float32' }, files) {
   /** @type {import('./layers.mjs').Tensor[]} */
   const weights = [];
   for (const part of partsOf(from, undefined)) weights.push(...tensors(await readFile(join(model, `${part}.safetensors`))).values());
@@ -64,6 +70,6 @@ export async function writeLayers(model, { from, shape, threads }, files) {
     add: (a, b) => push('add', [a, b]),
   }, 0, from, STAGES.length);
   push('head', [x], { name: 'head' });
-  await writeFile(files.layers, JSON.stringify({ threads, shape, tensors: weights.map(({ name, shape }) => [name, shape]), operations }));
+  await writeFile(files.layers, JSON.stringify({ threads, device, dtype, shape, tensors: weights.map(({ name, shape }) => [name, shape]), operations }));
   await writeFile(files.weights, weights.map(({ values }) => new Uint8Array(values.buffer, values.byteOffset, values.byteLength)));
 }

@@ -2,7 +2,8 @@
 
     torch_layers.py LAYERS WEIGHTS INPUT OUTPUT
 
-LAYERS is JSON: the threads, the input's shape, the weights' names and shapes, the operations in their order.
+LAYERS is JSON: the threads, the device ("cpu" or "cuda"), the type of what is computed ("float32" or "float16"), the input's
+shape, the weights' names and shapes, the operations in their order. Values come from the processor's memory and logits go there.
 WEIGHTS, INPUT and OUTPUT are 32-bit floats, one tensor behind the other.
 
 Writes the logits, says by a line that they were compiled or why not, and then answers each line of standard
@@ -86,18 +87,26 @@ def main(layers, weights, input_file, output_file):
     torch.set_num_interop_threads(1)
     tensors = given["tensors"]
     named = zip((name for name, _ in tensors), floats(weights, [shape for _, shape in tensors]))
-    model = network(given["operations"], dict(named))
+    device, dtype = torch.device(given["device"]), getattr(torch, given["dtype"])
+    model = network(given["operations"], dict(named)).to(device, dtype)
     [x] = floats(input_file, [given["shape"]])
+    # As ours: products of single precision may be rounded to the ten bits of fraction that the matrix units take.
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cudnn.benchmark = True
 
-    # Weights are constants, and brought into the kernels' order once.
+    # Weights are constants, and brought into the kernels' order once. On a GPU one launch replays all kernels.
     config.freezing = True
-    run, how = torch.compile(model), "compiled"
+    layers, how = torch.compile(model, mode="reduce-overhead" if device.type == "cuda" else None), "compiled"
+
+    def run(x):
+        return layers(x.to(device, dtype)).float().cpu()
+
     with torch.inference_mode():
         try:
             logits = run(x)
         except Exception as error:
             # There may be no C++ compiler, or not Python's headers.
-            run, how = model, f"{type(error).__name__}: {error}".splitlines()[0]
+            layers, how = model, f"{type(error).__name__}: {error}".splitlines()[0]
             logits = run(x)
         logits.numpy().astype("<f4").tofile(output_file)
         print(how, flush=True)

@@ -3,10 +3,12 @@
 //   cargo xtask bench --suite webgpu
 //
 // For each split what a picture asks of the graphics device (dispatches of compute shaders, submissions to its queue, kilobytes that go
-// to it, reads that come back), which is the same on every machine, and then the milliseconds. The adapter's name stands above:
-// a software adapter's milliseconds are printed, but say nothing about a graphics card's. CHROMIUM names another browser,
-// MODEL another model's folder, ROUNDS how many pictures are timed, FLAGS the browser's flags (such as
-// `--enable-unsafe-webgpu --enable-features=Vulkan`; without it, a software adapter), JSON a file for the figures.
+// to it, reads that come back), which is the same on every machine, how long it keeps the page's thread busy, and then the
+// milliseconds until its result is there. The adapter's name stands above: a software adapter's milliseconds are printed,
+// but say nothing about a graphics card's. CHROMIUM names another browser, MODEL another model's folder, ROUNDS how many pictures
+// are timed, JSON a file for the figures, FLAGS the browser's flags; without it, a software adapter. What made an NVIDIA card
+// without a display answer: `--enable-unsafe-webgpu --enable-features=Vulkan,VulkanFromANGLE,DefaultANGLEVulkan --use-angle=vulkan
+// --use-vulkan=native --disable-gpu-sandbox --ignore-gpu-blocklist --disable-vulkan-surface`.
 
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -20,6 +22,7 @@ const ROUNDS = Number(process.env.ROUNDS ?? 10);
 const WARM_UP = 2;
 const SPLITS = /** @type {const} */ (['stem', 'stage1', 'stage2']);
 /** @typedef {{ dispatches: number, submits: number, uploads: number, uploaded: number, reads: number }} Asked a picture's */
+/** @typedef {{ asked: Asked, times: number[], busy: number }} Runtime `busy`: milliseconds of the page's thread for a picture */
 
 const { url, made, close } = await serve('webgpu');
 const manifest = JSON.parse(await readFile(join(MODEL, 'manifest.json'), 'utf8'));
@@ -34,29 +37,34 @@ for (const [stages, split] of SPLITS.entries()) {
   const { adapter, ort, device } = await measure(split, codec, files);
   if (stages === 0) {
     console.log(`Adapter: ${adapter}\n`);
-    console.log('| split | runtime | dispatches | submissions | uploads | KB up | reads | front ms |\n|---|---|---|---|---|---|---|---|');
+    console.log('| split | runtime | dispatches | submissions | uploads | KB up | reads | page busy ms | front ms |\n|---|---|---|---|---|---|---|---|---|');
   }
-  for (const [runtime, { asked, times }] of /** @type {const} */ ([['onnxruntime', ort], ['device, with encoder', device]])) {
-    console.log(`| ${[split, runtime, asked.dispatches, asked.submits, asked.uploads, (asked.uploaded / 1000).toFixed(0), asked.reads, show(summary(times))].join(' | ')} |`);
+  for (const [runtime, { asked, times, busy }] of /** @type {const} */ ([['onnxruntime', ort], ['device, with encoder', device]])) {
+    console.log(`| ${[split, runtime, asked.dispatches, asked.submits, asked.uploads, (asked.uploaded / 1000).toFixed(0), asked.reads, busy.toFixed(1), show(summary(times))].join(' | ')} |`);
   }
-  rows.push({ split, codec: codec.name, adapter, ort: { ...ort.asked, ms: summary(ort.times) }, device: { ...device.asked, ms: summary(device.times) } });
+  rows.push({ split, codec: codec.name, adapter, ort: figures(ort), device: figures(device) });
 }
 if (process.env.JSON) await writeFile(process.env.JSON, `${JSON.stringify({ chromium: browser.version(), rounds: ROUNDS, rows }, null, 2)}\n`);
 await browser.close();
 close();
+
+/** @param {Runtime} runtime */
+function figures({ asked, times, busy }) {
+  return { ...asked, busy_ms: busy, ms: summary(times) };
+}
 
 /**
  * One picture by both, again and again, in a fresh tab.
  * @param {'stem' | 'stage1' | 'stage2'} split
  * @param {any} codec the manifest's entry
  * @param {any[]} files the manifest's entries of the front's parts
- * @returns {Promise<{ adapter: string } & Record<'ort' | 'device', { asked: Asked, times: number[] }>>}
+ * @returns {Promise<{ adapter: string } & Record<'ort' | 'device', Runtime>>}
  */
 async function measure(split, codec, files) {
   const page = await browser.newPage();
   page.on('pageerror', (error) => { throw error; });
   await page.goto(url);
-  const measured = await page.evaluate(async ({ split, codec, files, rounds, warmUp }) => {
+  const measured = /** @type {any} */ (await page.evaluate(async ({ split, codec, files, rounds, warmUp }) => {
     const bytes = async (/** @type {string} */ path) => new Uint8Array(await (await fetch(path)).arrayBuffer());
     const asked = { dispatches: 0, submits: 0, uploads: 0, uploaded: 0, reads: 0 };
     /** Has `count` told of each call. @param {any} prototype @param {string} name @param {(...values: any[]) => void} count */
@@ -124,8 +132,31 @@ async function measure(split, codec, files) {
         all[name].asked = { ...asked };
       }
     }
+    Object.assign(globalThis, { runs });
     return { adapter: [info.vendor, info.architecture, info.description].filter(Boolean).join(', '), ...all };
-  }, { split, codec, files, rounds: ROUNDS, warmUp: WARM_UP });
+  }, { split, codec, files, rounds: ROUNDS, warmUp: WARM_UP }));
+  for (const name of /** @type {const} */ (['ort', 'device'])) measured[name].busy = await busy(page, name);
   await page.close();
-  return /** @type {any} */ (measured);
+  return measured;
+}
+
+/**
+ * Milliseconds of a picture in which the page's thread did not wait, by the browser's profiler.
+ * @param {import('playwright-core').Page} page @param {'ort' | 'device'} name
+ */
+async function busy(page, name) {
+  const client = await page.context().newCDPSession(page);
+  await client.send('Profiler.enable');
+  await client.send('Profiler.start');
+  const pictures = Math.min(ROUNDS, 5);
+  await page.evaluate(async ({ name, pictures }) => {
+    for (let picture = 0; picture < pictures; picture += 1) await (/** @type {any} */ (globalThis)).runs[name]();
+  }, { name, pictures });
+  const { profile } = await client.send('Profiler.stop');
+  await client.detach();
+  const idle = new Set(profile.nodes.filter(({ callFrame }) => callFrame.functionName === '(idle)').map(({ id }) => id));
+  const deltas = profile.timeDeltas ?? [];
+  // In microseconds; a delta ends with its sample.
+  const worked = (profile.samples ?? []).reduce((sum, id, index) => sum + (idle.has(id) ? 0 : deltas[index]), 0);
+  return worked / 1000 / pictures;
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: this project beside what people would use instead, on one machine in one run.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
@@ -18,6 +19,8 @@ enum Suite {
     /// The server's engine on the CPU against onnxruntime and PyTorch (some gigabytes, installed beside the bench), whole
     /// and behind the splits, with one thread and with all.
     Server,
+    /// The server's engine on an NVIDIA GPU against PyTorch, in single precision and in half; built with the feature `cuda` first.
+    Gpu,
     /// The entropy coder: bytes against the tables' entropy, symbols a second.
     Codec,
     /// Time to label of every way of inference over emulated links.
@@ -51,14 +54,11 @@ pub(crate) fn run(options: &BenchOptions) -> Result<ExitCode> {
         Suite::Server => {
             peers()?;
             servers::build()?;
-            process::run(
-                Command::new("node")
-                    .current_dir(workspace::web())
-                    .arg("bench/server.mjs")
-                    .env("AECNN_LOAD", servers::program("aecnn-load").get_program())
-                    .envs(json),
-            )?;
-            Ok(ExitCode::SUCCESS)
+            engine("bench/server.mjs", &servers::program("aecnn-load"), json)
+        }
+        Suite::Gpu => {
+            tools::node()?;
+            engine("bench/gpu.mjs", &servers::program_for_cuda()?, json)
         }
         Suite::Codec => {
             process::run(process::cargo().args(["bench", "--package", "feature-codec"]))?;
@@ -66,6 +66,22 @@ pub(crate) fn run(options: &BenchOptions) -> Result<ExitCode> {
         }
         Suite::Link => page::run("bench/link.mjs", json.into_iter().collect()),
     }
+}
+
+/// Runs a script that measures the engine in `program`.
+fn engine(
+    script: &str,
+    program: &Command,
+    json: Option<(&'static str, OsString)>,
+) -> Result<ExitCode> {
+    process::run(
+        Command::new("node")
+            .current_dir(workspace::web())
+            .arg(script)
+            .env("AECNN_LOAD", program.get_program())
+            .envs(json),
+    )?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Installs the runtimes that are measured beside this project. Their install scripts would

@@ -146,6 +146,19 @@ pub(crate) fn build() -> Result<()> {
     )
 }
 
+/// `aecnn-load` with an engine for NVIDIA's GPUs, beside the one without.
+pub(crate) fn program_for_cuda() -> Result<Command> {
+    let folder = workspace::target().join("cuda");
+    process::run(
+        process::cargo()
+            .args(["build", "--release", "--package", "load"])
+            .args(["--features", "edge-server/cuda", "--target-dir"])
+            .arg(&folder),
+    )?;
+    let file = format!("aecnn-load{}", std::env::consts::EXE_SUFFIX);
+    Ok(Command::new(folder.join("release").join(file)))
+}
+
 /// A program of ours, run in the project's root.
 pub(crate) fn program(name: &str) -> Command {
     let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);

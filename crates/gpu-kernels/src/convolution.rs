@@ -8,6 +8,7 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use crate::image::{buffer, empty, places, tensor};
+use crate::is_nan;
 
 /// Pixels and output channels of a cube.
 const TILE: usize = 32;
@@ -282,7 +283,7 @@ fn kernel<F: Float>(
 #[cube]
 fn relu<F: Float>(value: F) -> F {
     let zero = F::new(0.0);
-    select(value < zero, zero, value)
+    select(value < zero && !is_nan::<F>(value), zero, value)
 }
 
 #[cfg(test)]

@@ -13,6 +13,15 @@ mod pool;
 pub use convolution::{Shortcut, convolve, packed};
 pub use pool::max_pool;
 
+use cubecl::prelude::*;
+
+/// Whether it is no number. By its bits: shader compilers may take it that there are none, and those of graphics cards do, so that
+/// `x < 0 ? 0 : x` becomes a maximum, which is 0.
+#[cube]
+fn is_nan<F: Float>(value: F) -> bool {
+    u32::reinterpret(f32::cast_from(value)) & 0x7fff_ffff > 0x7f80_0000
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::LazyLock;

@@ -4,6 +4,7 @@ use burn::tensor::Tensor;
 use cubecl::prelude::*;
 
 use crate::image::{buffer, empty, places, tensor};
+use crate::is_nan;
 
 const UNITS: usize = 64;
 
@@ -97,9 +98,8 @@ fn pool<F: Float>(image: &[F], output: &mut [F], sizes: Sizes, #[comptime] windo
                 let column = column - window.padding;
                 let value =
                     image[((row * sizes.width + column) * sizes.channels + channel) as usize];
-                // Comparisons with what is no number are false: it takes the place of any number, and none takes its place.
-                let keeps = value <= greatest;
-                if none || !keeps {
+                // What is no number takes the place of any, and none takes its place: comparisons with it are false.
+                if none || value > greatest || is_nan::<F>(value) {
                     greatest = value;
                     none = false;
                 }
@@ -148,6 +148,18 @@ mod tests {
             f32::NEG_INFINITY,
         ];
         assert_eq!(out.try_to_vec::<f32>().unwrap(), wanted);
+    }
+
+    #[test]
+    fn what_is_no_number_is_greatest() {
+        for at in 0..4 {
+            let mut numbers = vec![1.0; 16];
+            numbers[[0, 1, 4, 5][at]] = f32::NAN;
+            let image = values(numbers, [1, 4, 4, 1], &GRAPHICS);
+            let out = max_pool(&image, [2, 2, 0]).unwrap().into_data();
+            let out = out.try_to_vec::<f32>().unwrap();
+            assert!(out[0].is_nan() && out[1..] == [1.0; 3], "{at}: {out:?}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod backend;
 mod canvas;
 mod compress;
 mod connection;
+mod constructors;
 mod convert;
 mod device;
 mod helper;
@@ -21,5 +22,6 @@ const TYPES: &str = include_str!("../types.d.ts");
 /// instead of `unreachable`.
 #[wasm_bindgen(start)]
 pub(super) fn start() {
+    constructors::run();
     console_error_panic_hook::set_once();
 }
