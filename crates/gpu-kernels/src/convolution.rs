@@ -8,7 +8,7 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use crate::image::{buffer, empty, places, tensor};
-use crate::is_nan;
+use crate::{is_nan, place};
 
 /// Pixels and output channels of a cube.
 const TILE: usize = 32;
@@ -186,11 +186,10 @@ fn kernel<F: Float>(
     let part = (UNIT_POS % comptime!(SHARE as u32)) * comptime!(RUN as u32);
     let pixel = first_pixel + lane;
     let channel = first_output + lane;
-    let place = pixel % (sizes.rows * sizes.columns);
-    let picture = pixel / (sizes.rows * sizes.columns);
+    let at = place(pixel, sizes.rows, sizes.columns);
     // Counted from the padding's corner.
-    let top = place / sizes.columns * stride;
-    let left = place % sizes.columns * stride;
+    let top = at.row * stride;
+    let left = at.column * stride;
     // The 4 x 4 sums of this unit.
     let across = UNIT_POS % comptime!((TILE / OWN) as u32) * comptime!(OWN as u32);
     let down = UNIT_POS / comptime!((TILE / OWN) as u32) * comptime!(OWN as u32);
@@ -198,8 +197,8 @@ fn kernel<F: Float>(
     let mut start = 0u32;
     while start < read {
         #[unroll]
-        for at in 0..comptime!(RUN as u32) {
-            let index = start + part + at;
+        for step in 0..comptime!(RUN as u32) {
+            let index = start + part + step;
             let mut value = F::new(0.0);
             let mut factor = F::new(0.0);
             if index < read {
@@ -216,12 +215,12 @@ fn kernel<F: Float>(
                     && column >= padding
                     && column < sizes.width + padding;
                 if inside {
-                    let row = picture * sizes.height + row - padding;
+                    let row = at.picture * sizes.height + row - padding;
                     let column = column - padding;
                     value = image[((row * sizes.width + column) * inputs + input) as usize];
                 }
             }
-            let to = (part + at) * comptime!(TILE as u32) + lane;
+            let to = (part + step) * comptime!(TILE as u32) + lane;
             values[to as usize] = value;
             weights[to as usize] = factor;
         }
@@ -263,10 +262,9 @@ fn kernel<F: Float>(
                     }
                     if comptime!(layer.shortcut > 0) {
                         let step = comptime!(layer.shortcut as u32);
-                        let place = pixel % (sizes.rows * sizes.columns);
-                        let picture = pixel / (sizes.rows * sizes.columns);
-                        let row = picture * sizes.tall + place / sizes.columns * step;
-                        let from = row * sizes.wide + place % sizes.columns * step;
+                        let at = place(pixel, sizes.rows, sizes.columns);
+                        let row = at.picture * sizes.tall + at.row * step;
+                        let from = row * sizes.wide + at.column * step;
                         sum += shortcut[(from * sizes.outputs + channel) as usize];
                     }
                     if comptime!(layer.relu) {

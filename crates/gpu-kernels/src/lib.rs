@@ -22,6 +22,25 @@ fn is_nan<F: Float>(value: F) -> bool {
     u32::reinterpret(f32::cast_from(value)) & 0x7fff_ffff > 0x7f80_0000
 }
 
+/// Where a pixel lies in images that lie one behind the other.
+#[derive(CubeType)]
+struct Place {
+    picture: u32,
+    row: u32,
+    column: u32,
+}
+
+/// The place of a pixel, counted through all images of so many rows and columns.
+#[cube]
+fn place(pixel: u32, rows: u32, columns: u32) -> Place {
+    let within = pixel % (rows * columns);
+    Place {
+        picture: pixel / (rows * columns),
+        row: within / columns,
+        column: within % columns,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::LazyLock;

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use cubecl::prelude::*;
 
 use crate::image::{buffer, empty, places, tensor};
-use crate::is_nan;
+use crate::{is_nan, place};
 
 const UNITS: usize = 64;
 
@@ -75,11 +75,10 @@ fn pool<F: Float>(image: &[F], output: &mut [F], sizes: Sizes, #[comptime] windo
     }
     let channel = value % sizes.channels;
     let pixel = value / sizes.channels;
-    let place = pixel % (sizes.rows * sizes.columns);
-    let picture = pixel / (sizes.rows * sizes.columns);
+    let at = place(pixel, sizes.rows, sizes.columns);
     // Counted from the padding's corner.
-    let top = place / sizes.columns * window.stride;
-    let left = place % sizes.columns * window.stride;
+    let top = at.row * window.stride;
+    let left = at.column * window.stride;
 
     let mut greatest = F::new(0.0);
     let mut none = true;
@@ -94,7 +93,7 @@ fn pool<F: Float>(image: &[F], output: &mut [F], sizes: Sizes, #[comptime] windo
                 && column >= window.padding
                 && column < sizes.width + window.padding;
             if inside {
-                let row = picture * sizes.height + row - window.padding;
+                let row = at.picture * sizes.height + row - window.padding;
                 let column = column - window.padding;
                 let value =
                     image[((row * sizes.width + column) * sizes.channels + channel) as usize];
