@@ -1,6 +1,7 @@
 //! Chores that run the server for a while: soak, fuzz, replicas, and clients that others wrote.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result};
@@ -155,14 +156,18 @@ pub(crate) fn program_for_cuda() -> Result<Command> {
             .args(["--features", "edge-server/cuda", "--target-dir"])
             .arg(&folder),
     )?;
-    let file = format!("aecnn-load{}", std::env::consts::EXE_SUFFIX);
-    Ok(Command::new(folder.join("release").join(file)))
+    Ok(program_in(&folder, "aecnn-load"))
 }
 
 /// A program of ours, run in the project's root.
 pub(crate) fn program(name: &str) -> Command {
+    program_in(&workspace::target(), name)
+}
+
+/// As [`program`], from another target folder.
+fn program_in(target: &Path, name: &str) -> Command {
     let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
-    let mut command = Command::new(workspace::target().join("release").join(file));
+    let mut command = Command::new(target.join("release").join(file));
     command.current_dir(workspace::root());
     command
 }
