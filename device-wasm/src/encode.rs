@@ -46,7 +46,7 @@ pub struct StepTimings {
     pub capture: f64,
     /// Crop, resample, normalise.
     pub preprocess: f64,
-    /// The front of the network.
+    /// The front of the network. 0 where a graphics device runs it in one piece with the encoder: that is told apart when profiling.
     pub front: f64,
     /// The feature encoder, and reading the latent back.
     pub encode: f64,
@@ -92,17 +92,21 @@ pub async fn encode_picture(
     let input = network_input(&seen, &model.preprocessing, &model.device);
     timings.preprocess = watch.lap();
 
-    let feature = match helpers.filter(|helpers| helpers.count(model.split()) > 0) {
-        Some(helpers) => strips::front(model.shared(), &seen, input, helpers).await?,
-        None => front(model, input),
-    };
-    if settings.profiling {
-        wait_for(feature.clone()).await?;
-    }
-    timings.front = watch.lap();
-
     let channels = (settings.channels).map_or(rate.channels(), |n| n.clamp(1, rate.channels()));
-    let latent = encode(model, feature, channels).await?;
+    let helpers = helpers.filter(|helpers| helpers.count(model.split()) > 0);
+    let latent = if helpers.is_none() && !settings.profiling && aecnn::records(&model.device) {
+        read_back(model.latent(input, channels)).await?
+    } else {
+        let feature = match helpers {
+            Some(helpers) => strips::front(model.shared(), &seen, input, helpers).await?,
+            None => front(model, input),
+        };
+        if settings.profiling {
+            wait_for(feature.clone()).await?;
+        }
+        timings.front = watch.lap();
+        encode(model, feature, channels).await?
+    };
     timings.encode = watch.lap();
 
     let symbols = codec::quantise(&latent, rate, model.codec.positions());

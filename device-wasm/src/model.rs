@@ -1,13 +1,17 @@
 //! The front of the network and a codec, ready to run.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use aecnn::codec::{CodecFile, Encoder, Rate};
 use aecnn::digest::sha256_hex;
 use aecnn::manifest::Manifest;
 use aecnn::preprocess::Preprocessing;
 use aecnn::resnet::{Front, front_parts};
 use aecnn::weights::Weights;
-use aecnn::{FeatureShape, Split};
-use burn::tensor::Device;
+use aecnn::{FeatureShape, Recorded, Split};
+use burn::tensor::{Device, Tensor};
 
 use crate::error::DeviceError;
 use crate::strips::Shared;
@@ -29,7 +33,9 @@ pub struct ModelFiles<'a> {
 pub struct LoadedModel {
     pub(crate) preprocessing: Preprocessing,
     pub(crate) front: Front,
-    pub(crate) encoder: Encoder,
+    pub(crate) encoder: Arc<Encoder>,
+    /// From input to latent in one piece, by the latent's channels.
+    latents: RefCell<BTreeMap<usize, Recorded<4>>>,
     pub(crate) codec: CodecFile,
     pub(crate) device: Device,
     feature: FeatureShape,
@@ -67,7 +73,8 @@ impl LoadedModel {
         }
         Ok(Self {
             front,
-            encoder: Encoder::new(&codec, device)?,
+            encoder: Arc::new(Encoder::new(&codec, device)?),
+            latents: RefCell::default(),
             feature: manifest.variant.feature_shape(split),
             preprocessing: manifest.preprocessing.clone(),
             device: device.clone(),
@@ -111,6 +118,18 @@ impl LoadedModel {
     #[must_use]
     pub fn feature(&self) -> FeatureShape {
         self.feature
+    }
+
+    /// The network's input to the latent's first `channels`, in one piece.
+    pub(crate) fn latent(&self, input: Tensor<4>, channels: usize) -> Tensor<4> {
+        let recorded = || {
+            let (front, encoder) = (self.front.clone(), Arc::clone(&self.encoder));
+            Recorded::new(move |input| encoder.first(front.forward(input), channels))
+        };
+        (self.latents.borrow_mut())
+            .entry(channels)
+            .or_insert_with(recorded)
+            .run(input)
     }
 
     /// The front, to be shared with helpers.

@@ -5,7 +5,7 @@
 // Each time is from values in the processor's memory to logits there. PyTorch computes with channels last, compiled, all kernels
 // replayed by one launch: in single precision, its products rounded as the matrix units take them, and in half. Before anything
 // is timed all logits are compared with those of the engine on the processor. BACKEND is the engine's (cuda, vulkan or
-// wgpu), and the program has to be built with it; BATCHES and SPLITS are lists of what is measured, ROUNDS how often;
+// wgpu), and the program has to be built with it; BATCHES and SPLITS are lists of what is measured, DTYPES of what PyTorch computes in, ROUNDS how often;
 // PYTHON is one with PyTorch, instead of one that is installed; JSON where the figures go.
 
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -22,7 +22,7 @@ const ROUNDS = Number(process.env.ROUNDS ?? 30);
 const WARM_UP = 10;
 /** Logits are of the order of ten; products in half precision and in fixed point differ by hundredths. */
 const TOLERANCE = 0.5;
-const DTYPES = /** @type {const} */ (['float32', 'float16']);
+const DTYPES = (process.env.DTYPES ?? 'float32,float16').split(',');
 
 program();
 const torch = await pytorch();
@@ -70,7 +70,8 @@ async function measure({ name, split, from, shape }, batch) {
     }
   }
   for (const { end } of all) end();
-  const [ours, single, half] = all.map(({ times }) => summary(times));
+  const of = (/** @type {string} */ name) => all.filter((one) => one.name === name).map(({ times }) => summary(times));
+  const [[ours], [single], [half]] = ['ours', 'float32', 'float16'].map(of);
   const ratio = (/** @type {typeof ours | undefined} */ theirs) => (theirs ? ours.median / theirs.median : null);
   const cells = [name, batch, show(ours), ...[single, half].map((times) => (times ? show(times) : '–')), ...[single, half].map((times) => ratio(times)?.toFixed(2) ?? '–')];
   console.log(`| ${cells.join(' | ')} |`);

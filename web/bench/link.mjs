@@ -9,7 +9,8 @@
 // Of the features' time, what is not the link's is the device's and the server's computing, beside which stands how little of it would be half of the picture's time. Automatic offloading runs last, for the soonest label at
 // FLOOR agreement, and is compared with the best fixed way that agrees as often on these pictures.
 // KBPS (such as 250,1000,5000), RTT in milliseconds, ROUNDS over the sample pictures, FLOOR (0 to 1) and JSON (a
-// file to write) may be set in the environment; CHROMIUM and EDGE_SERVER name the programs.
+// file to write) may be set in the environment; CHROMIUM and EDGE_SERVER name the programs, FLAGS the browser's flags, such as
+// those that let it use a graphics card (bench/webgpu.mjs names some). The server reads its own variables, EDGE_SERVER_BACKEND among them.
 
 import { readFile, writeFile } from 'node:fs/promises';
 import { launch } from '../tests/support/browser.mjs';
@@ -41,7 +42,7 @@ const { samples } = JSON.parse(await readFile(new URL('../samples/samples.json',
 const pictures = Array.from({ length: ROUNDS }, () => samples.map(({ file }) => file)).flat();
 
 const server = await EdgeServer.start();
-const browser = await launch();
+const browser = await launch(process.env.FLAGS?.split(' '));
 const model = await server.model();
 const codecs = [null, ...EARLIER].map((split) => pickCodec(model, { codec: null, split }));
 /** @type {{ methods: { name: string, rate: string, agreement: number }[] }} */

@@ -114,17 +114,14 @@ async function measure(split, codec, files, threads) {
     const pixels = Float32Array.from(input, (_, index) => input[(index % 3) * AREA + Math.floor(index / 3)]);
 
     const tensorflowPath = '/bench/tensorflow.mjs';
-    const { front } = await import(tensorflowPath);
+    const { alike, front } = await import(tensorflowPath);
     const { tf } = /** @type {any} */ (globalThis);
     tf.wasm.setWasmPaths('/bench/node_modules/@tensorflow/tfjs-backend-wasm/dist/');
     tf.wasm.setThreadsCount(threads);
     await tf.setBackend('wasm');
     const tensorflow = front(tf, Object.values(weights), stages);
     const { y } = await session.run({ x: new ort.Tensor('float32', input, [1, 3, 224, 224]) });
-    const largest = y.data.reduce((/** @type {number} */ most, /** @type {number} */ value) => Math.max(most, Math.abs(value)), 0);
-    const theirs = tensorflow.asPlanes(pixels);
-    const apart = theirs.reduce((/** @type {number} */ most, /** @type {number} */ value, /** @type {number} */ at) => Math.max(most, Math.abs(value - y.data[at])), 0);
-    if (theirs.length !== y.data.length || !(apart < 1e-3 * largest)) throw new Error(`TensorFlow.js and onnxruntime are ${apart} of ${largest} apart`);
+    alike(await tensorflow.asPlanes(pixels), y.data, 'TensorFlow.js and onnxruntime');
 
     /** @type {{ tensorflow: number, ort: number, front: number, encoder: number, whole: number }[]} */
     const measured = [];

@@ -3,10 +3,10 @@
 import { tensors, through } from './layers.mjs';
 
 /**
- * From the picture, `[224, 224, 3]`, through so many stages: to `[height, width, channels]`, or to planes.
+ * From the picture, `[224, 224, 3]`, through so many stages: to `[height, width, channels]`, at once or when a graphics device has it, or to planes.
  * @param {any} tf TensorFlow.js
  * @param {Uint8Array[]} files the parts' weights @param {number} stages
- * @returns {Record<'run' | 'asPlanes', (pixels: Float32Array) => Float32Array>}
+ * @returns {{ run: (pixels: Float32Array) => Float32Array, later: (pixels: Float32Array) => Promise<Float32Array>, asPlanes: (pixels: Float32Array) => Promise<Float32Array> }}
  */
 export function front(tf, files, stages) {
   /** @type {Map<string, any>} */
@@ -26,8 +26,25 @@ export function front(tf, files, stages) {
     add: (a, b) => tf.relu(tf.add(a, b)),
   };
   const feature = (/** @type {Float32Array} */ pixels) => through(layers, tf.tensor4d(pixels, [1, 224, 224, 3]), undefined, stages);
+  const later = async (/** @type {() => any} */ compute) => {
+    const result = tf.tidy(compute);
+    const values = await result.data();
+    result.dispose();
+    return values;
+  };
   return {
     run: (pixels) => tf.tidy(() => feature(pixels).dataSync()),
-    asPlanes: (pixels) => tf.tidy(() => tf.transpose(feature(pixels), [0, 3, 1, 2]).dataSync()),
+    later: (pixels) => later(() => feature(pixels)),
+    asPlanes: (pixels) => later(() => tf.transpose(feature(pixels), [0, 3, 1, 2])),
   };
+}
+
+/**
+ * Fails where two results are further apart than a thousandth of the largest value.
+ * @param {Float32Array} ours @param {Float32Array} theirs @param {string} names
+ */
+export function alike(ours, theirs, names) {
+  const largest = theirs.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const apart = ours.reduce((most, value, at) => Math.max(most, Math.abs(value - theirs[at])), 0);
+  if (ours.length !== theirs.length || !(apart < 1e-3 * largest)) throw new Error(`${names} are ${apart} of ${largest} apart`);
 }

@@ -1,4 +1,4 @@
-// Encoding in the browser on WebGPU: the device against onnxruntime-web's WebGPU on the same layers, in turn in the same tab.
+// Encoding in the browser on WebGPU: the device against the WebGPU of onnxruntime-web and TensorFlow.js on the same layers, in turn in the same tab.
 //
 //   cargo xtask bench --suite webgpu
 //
@@ -22,27 +22,28 @@ const ROUNDS = Number(process.env.ROUNDS ?? 10);
 const WARM_UP = 2;
 const SPLITS = /** @type {const} */ (['stem', 'stage1', 'stage2']);
 /** @typedef {{ dispatches: number, submits: number, uploads: number, uploaded: number, reads: number }} Asked a picture's */
+/** @typedef {'ort' | 'tensorflow' | 'device'} Name */
 /** @typedef {{ asked: Asked, times: number[], busy: number }} Runtime `busy`: milliseconds of the page's thread for a picture */
 
 const { url, made, close } = await serve('webgpu');
 const manifest = JSON.parse(await readFile(join(MODEL, 'manifest.json'), 'utf8'));
 const browser = await launch(process.env.FLAGS ? process.env.FLAGS.split(' ') : SOFTWARE_WEBGPU);
-console.log(`Chromium ${browser.version()}, onnxruntime-web ${await version('onnxruntime-web')}; medians of ${ROUNDS} pictures (fastest in brackets)`);
+console.log(`Chromium ${browser.version()}, onnxruntime-web ${await version('onnxruntime-web')}, TensorFlow.js ${await version('@tensorflow/tfjs-core')}; medians of ${ROUNDS} pictures (fastest in brackets)`);
 /** @type {object[]} */
 const rows = [];
 for (const [stages, split] of SPLITS.entries()) {
   made.set(`/${split}.onnx`, await asOnnx(MODEL, { to: stages }));
   const codec = pickCodec(manifest, { codec: null, split });
   const files = manifest.parts.filter((/** @type {any} */ part) => SPLITS.slice(0, stages + 1).includes(part.name));
-  const { adapter, ort, device } = await measure(split, codec, files);
+  const { adapter, ort, tensorflow, device } = await measure(split, codec, files);
   if (stages === 0) {
     console.log(`Adapter: ${adapter}\n`);
     console.log('| split | runtime | dispatches | submissions | uploads | KB up | reads | page busy ms | front ms |\n|---|---|---|---|---|---|---|---|---|');
   }
-  for (const [runtime, { asked, times, busy }] of /** @type {const} */ ([['onnxruntime', ort], ['device, with encoder', device]])) {
+  for (const [runtime, { asked, times, busy }] of /** @type {const} */ ([['onnxruntime', ort], ['TensorFlow.js', tensorflow], ['device, with encoder', device]])) {
     console.log(`| ${[split, runtime, asked.dispatches, asked.submits, asked.uploads, (asked.uploaded / 1000).toFixed(0), asked.reads, busy.toFixed(1), show(summary(times))].join(' | ')} |`);
   }
-  rows.push({ split, codec: codec.name, adapter, ort: figures(ort), device: figures(device) });
+  rows.push({ split, codec: codec.name, adapter, ort: figures(ort), tensorflow: figures(tensorflow), device: figures(device) });
 }
 if (process.env.JSON) await writeFile(process.env.JSON, `${JSON.stringify({ chromium: browser.version(), rounds: ROUNDS, rows }, null, 2)}\n`);
 await browser.close();
@@ -58,13 +59,16 @@ function figures({ asked, times, busy }) {
  * @param {'stem' | 'stage1' | 'stage2'} split
  * @param {any} codec the manifest's entry
  * @param {any[]} files the manifest's entries of the front's parts
- * @returns {Promise<{ adapter: string } & Record<'ort' | 'device', Runtime>>}
+ * @returns {Promise<{ adapter: string } & Record<Name, Runtime>>}
  */
 async function measure(split, codec, files) {
   const page = await browser.newPage();
   page.on('pageerror', (error) => { throw error; });
   await page.goto(url);
-  const measured = /** @type {any} */ (await page.evaluate(async ({ split, codec, files, rounds, warmUp }) => {
+  for (const script of ['tfjs-core/dist/tf-core.min.js', 'tfjs-backend-cpu/dist/tf-backend-cpu.min.js', 'tfjs-backend-webgpu/dist/tf-backend-webgpu.min.js']) {
+    await page.addScriptTag({ url: `${url}bench/node_modules/@tensorflow/${script}` });
+  }
+  const measured = /** @type {any} */ (await page.evaluate(async ({ split, stages, codec, files, rounds, warmUp }) => {
     const bytes = async (/** @type {string} */ path) => new Uint8Array(await (await fetch(path)).arrayBuffer());
     const asked = { dispatches: 0, submits: 0, uploads: 0, uploaded: 0, reads: 0 };
     /** Has `count` told of each call. @param {any} prototype @param {string} name @param {(...values: any[]) => void} count */
@@ -112,17 +116,30 @@ async function measure(split, codec, files) {
     const { data } = context.getImageData(0, 0, image.width, image.height);
     const input = Float32Array.from({ length: 3 * 224 * 224 }, (_, index) => ((index * 7919) % 256) - 116);
 
+    const AREA = 224 * 224;
+    const pixels = Float32Array.from(input, (_, index) => input[(index % 3) * AREA + Math.floor(index / 3)]);
+    const tensorflowPath = '/bench/tensorflow.mjs';
+    const { alike, front } = await import(tensorflowPath);
+    const { tf } = /** @type {any} */ (globalThis);
+    await tf.setBackend('webgpu');
+    const tensorflow = front(tf, Object.values(weights), stages);
+    const { y: expected } = await session.run({ x: new ort.Tensor('float32', input, [1, 3, 224, 224]) });
+    alike(await tensorflow.asPlanes(pixels), await expected.getData(), 'TensorFlow.js and onnxruntime');
+
     const runs = {
       async ort() {
         const { y } = await session.run({ x: new ort.Tensor('float32', input, [1, 3, 224, 224]) });
         if ((await y.getData()).length < 1000) throw new Error('onnxruntime gave no feature');
+      },
+      async tensorflow() {
+        if ((await tensorflow.later(pixels)).length < 1000) throw new Error('TensorFlow.js gave no feature');
       },
       async device() {
         await device.encode(data, image.width, image.height, 0);
       },
     };
     /** @type {Record<string, { asked: any, times: number[] }>} */
-    const all = { ort: { asked: null, times: [] }, device: { asked: null, times: [] } };
+    const all = Object.fromEntries(Object.keys(runs).map((name) => [name, { asked: null, times: [] }]));
     for (let round = -warmUp; round < rounds; round += 1) {
       for (const [name, run] of Object.entries(runs)) {
         for (const key of Object.keys(asked)) asked[/** @type {keyof typeof asked} */ (key)] = 0;
@@ -134,15 +151,15 @@ async function measure(split, codec, files) {
     }
     Object.assign(globalThis, { runs });
     return { adapter: [info.vendor, info.architecture, info.description].filter(Boolean).join(', '), ...all };
-  }, { split, codec, files, rounds: ROUNDS, warmUp: WARM_UP }));
-  for (const name of /** @type {const} */ (['ort', 'device'])) measured[name].busy = await busy(page, name);
+  }, { split, stages: SPLITS.indexOf(split), codec, files, rounds: ROUNDS, warmUp: WARM_UP }));
+  for (const name of /** @type {const} */ (['ort', 'tensorflow', 'device'])) measured[name].busy = await busy(page, name);
   await page.close();
   return measured;
 }
 
 /**
  * Milliseconds of a picture in which the page's thread did not wait, by the browser's profiler.
- * @param {import('playwright-core').Page} page @param {'ort' | 'device'} name
+ * @param {import('playwright-core').Page} page @param {Name} name
  */
 async function busy(page, name) {
   const client = await page.context().newCDPSession(page);

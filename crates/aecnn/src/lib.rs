@@ -15,8 +15,10 @@ pub mod learned;
 pub mod manifest;
 pub mod preprocess;
 mod products;
+mod recorded;
 pub mod resnet;
 mod split;
 pub mod weights;
 
+pub use recorded::{Recorded, records};
 pub use split::{FeatureShape, Split, UnknownSplit, Variant};

@@ -1,12 +1,14 @@
 //! Convolutions as matrix products.
 //!
-//! burn's convolution kernels for graphics devices compute one value a thread where channels come first; its
+//! burn's convolutions on graphics devices compute one value a thread, unless they may try out which kernel is fastest; its
 //! matrix products use all that the device has. So there what a convolution reads is gathered with channels last, and
 //! multiplied by the weights; with the feature `gpu`, where no gradient is wanted, by one kernel of `gpu-kernels`.
 
 use burn::module::Param;
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::Conv2d;
+#[cfg(feature = "gpu")]
+use burn::tensor::DType;
 use burn::tensor::activation::relu;
 use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
@@ -169,6 +171,10 @@ fn fused(
     geometry: [usize; 2],
     after: After<'_>,
 ) -> Option<Tensor<4>> {
+    // In single precision burn's products use them, and there is no kernel of ours that does.
+    if image.dtype() == DType::F32 && gpu_kernels::has_matrix_units(image) {
+        return None;
+    }
     let shortcut = match after {
         After::AddRelu { shortcut, stride } => Some(gpu_kernels::Shortcut {
             image: shortcut,
@@ -181,7 +187,7 @@ fn fused(
 }
 
 /// Weights `[o, c, kernel, kernel]` as the matrix `[kernel * kernel * c, o]` of [`multiply`].
-pub(crate) fn matrix(weight: Tensor<4>) -> Tensor<2> {
+fn matrix(weight: Tensor<4>) -> Tensor<2> {
     let [outputs, inputs, kernel, _] = weight.dims();
     weight
         .permute([2, 3, 1, 0])
@@ -189,7 +195,7 @@ pub(crate) fn matrix(weight: Tensor<4>) -> Tensor<2> {
 }
 
 /// As [`convolve`], with the weights as [`matrix`].
-pub(crate) fn multiply(
+fn multiply(
     image: Tensor<4>,
     matrix: Tensor<2>,
     bias: Option<Tensor<1>>,

@@ -3,11 +3,13 @@
 //! A cube of 64 units computes 32 pixels by 32 output channels. In steps of 16 of the values that a pixel reads, it brings
 //! those values and the weights to shared memory, from which each unit multiplies 4 pixels by 4 channels in registers.
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
+use half::{bf16, f16};
 
 use crate::image::{buffer, empty, places, tensor};
+use crate::units::{self, By, Tile};
 use crate::{is_nan, place};
 
 /// Pixels and output channels of a cube.
@@ -45,7 +47,8 @@ pub fn packed(weight: Tensor<4>) -> Tensor<4> {
 /// `[n, height, width, inputs]` to `[n, rows, columns, outputs]`, by weights `[outputs, inputs, kernel, kernel]`, which are read fastest
 /// when they are [`packed`], padded by `padding` zeros on all sides; plus bias and shortcut, and with `relu` what is not negative of it.
 ///
-/// None where the tensors are not on a graphics device, not in single precision or tracked for gradients, and where shapes do not fit.
+/// None where the tensors are not on a graphics device, neither in single precision nor in half that the card has matrix units for, or are
+/// tracked for gradients, and where shapes do not fit.
 #[must_use]
 pub fn convolve(
     image: &Tensor<4>,
@@ -55,64 +58,85 @@ pub fn convolve(
     shortcut: Option<Shortcut<'_>>,
     relu: bool,
 ) -> Option<Tensor<4>> {
-    let [n, height, width, inputs] = image.dims();
-    let [outputs, read, kernel, _] = weight.dims();
-    if read != inputs || kernel > height + 2 * padding || kernel > width + 2 * padding {
-        return None;
+    let task = Task::new(image, weight, bias, [stride, padding], shortcut, relu)?;
+    let output = task.output();
+    let tile = Tile::suiting(task.pixels, task.outputs);
+    match output.dtype {
+        DType::F32 => launch(task),
+        dtype if !units::serve(&output, dtype) => return None,
+        DType::BF16 => units::launch::<bf16>(task, tile, By::Units),
+        _ => units::launch::<f16>(task, tile, By::Units),
     }
-    let window = [kernel, stride, padding];
-    let (rows, columns) = (places(height, window), places(width, window));
-    let pixels = n * rows * columns;
-    let [tall, wide] = match shortcut {
-        Some(Shortcut { image, stride }) => {
-            let [count, tall, wide, channels] = image.dims();
-            let fits =
-                places(tall, [1, stride, 0]) == rows && places(wide, [1, stride, 0]) == columns;
-            if (count, channels) != (n, outputs) || !fits {
-                return None;
-            }
-            [tall, wide]
+    Some(tensor(output))
+}
+
+/// What a kernel is given.
+pub(crate) struct Task {
+    /// Image, weights, bias, shortcut and output, each in one piece.
+    pub(crate) buffers: [CubeTensor; 5],
+    pub(crate) sizes: SizesLaunch,
+    pub(crate) layer: Layer,
+    /// Of all images that come out.
+    pub(crate) pixels: usize,
+    /// Their channels.
+    pub(crate) outputs: usize,
+}
+
+impl Task {
+    /// As [`convolve`]. None where tensors are elsewhere, of different types or tracked for gradients, and where shapes do not fit.
+    pub(crate) fn new(
+        image: &Tensor<4>,
+        weight: &Tensor<4>,
+        bias: Option<&Tensor<1>>,
+        [stride, padding]: [usize; 2],
+        shortcut: Option<Shortcut<'_>>,
+        relu: bool,
+    ) -> Option<Self> {
+        let [n, height, width, inputs] = image.dims();
+        let [outputs, read, kernel, _] = weight.dims();
+        if read != inputs || kernel > height + 2 * padding || kernel > width + 2 * padding {
+            return None;
         }
-        None => [rows, columns],
-    };
-    let image = buffer(image)?;
-    let weight = buffer(&weight.clone().permute([0, 2, 3, 1]))?;
-    // Where there is nothing to add, the kernel reads nothing of what stands in its place.
-    let or_weight = |tensor: Option<CubeTensor>| tensor.unwrap_or_else(|| weight.clone());
-    let with_bias = bias.is_some();
-    let bias = or_weight(match bias {
-        Some(bias) => Some(buffer(bias)?),
-        None => None,
-    });
-    let added = or_weight(match shortcut {
-        Some(shortcut) => Some(buffer(shortcut.image)?),
-        None => None,
-    });
-    let output = empty(&image, [n, rows, columns, outputs]);
-    let cubes = CubeCount::Static(
-        pixels.div_ceil(TILE) as u32,
-        outputs.div_ceil(TILE) as u32,
-        1,
-    );
-    let layer = Layer {
-        inputs,
-        kernel,
-        stride,
-        padding,
-        bias: with_bias,
-        shortcut: shortcut.map_or(0, |shortcut| shortcut.stride),
-        relu,
-    };
-    kernel::launch::<f32>(
-        &output.client.clone(),
-        cubes,
-        CubeDim::new_1d(UNITS as u32),
-        image.into_buffer_arg(),
-        weight.clone().into_buffer_arg(),
-        bias.into_buffer_arg(),
-        added.into_buffer_arg(),
-        output.clone().into_buffer_arg(),
-        SizesLaunch::new(
+        let window = [kernel, stride, padding];
+        let (rows, columns) = (places(height, window), places(width, window));
+        let pixels = n * rows * columns;
+        let [tall, wide] = match shortcut {
+            Some(Shortcut { image, stride }) => {
+                let [count, tall, wide, channels] = image.dims();
+                let fits =
+                    places(tall, [1, stride, 0]) == rows && places(wide, [1, stride, 0]) == columns;
+                if (count, channels) != (n, outputs) || !fits {
+                    return None;
+                }
+                [tall, wide]
+            }
+            None => [rows, columns],
+        };
+        let dtype = image.dtype();
+        let image = buffer(image, dtype)?;
+        let weight = buffer(&weight.clone().permute([0, 2, 3, 1]), dtype)?;
+        // Where there is nothing to add, the kernel reads nothing of what stands in its place.
+        let or_weight = |tensor: Option<CubeTensor>| tensor.unwrap_or_else(|| weight.clone());
+        let with_bias = bias.is_some();
+        let bias = or_weight(match bias {
+            Some(bias) => Some(buffer(bias, dtype)?),
+            None => None,
+        });
+        let added = or_weight(match shortcut {
+            Some(shortcut) => Some(buffer(shortcut.image, dtype)?),
+            None => None,
+        });
+        let output = empty(&image, [n, rows, columns, outputs]);
+        let layer = Layer {
+            inputs,
+            kernel,
+            stride,
+            padding,
+            bias: with_bias,
+            shortcut: shortcut.map_or(0, |shortcut| shortcut.stride),
+            relu,
+        };
+        let sizes = SizesLaunch::new(
             height as u32,
             width as u32,
             rows as u32,
@@ -121,38 +145,71 @@ pub fn convolve(
             outputs as u32,
             tall as u32,
             wide as u32,
+        );
+        let buffers = [image, weight, bias, added, output];
+        Some(Self {
+            buffers,
+            sizes,
+            layer,
+            pixels,
+            outputs,
+        })
+    }
+
+    /// Where the kernel writes.
+    pub(crate) fn output(&self) -> CubeTensor {
+        let [.., output] = &self.buffers;
+        output.clone()
+    }
+}
+
+fn launch(task: Task) {
+    let client = task.buffers[0].client.clone();
+    let [image, weight, bias, shortcut, output] = task.buffers.map(CubeTensor::into_buffer_arg);
+    kernel::launch::<f32>(
+        &client,
+        CubeCount::Static(
+            task.pixels.div_ceil(TILE) as u32,
+            task.outputs.div_ceil(TILE) as u32,
+            1,
         ),
-        layer,
+        CubeDim::new_1d(UNITS as u32),
+        image,
+        weight,
+        bias,
+        shortcut,
+        output,
+        task.sizes,
+        task.layer,
     );
-    Some(tensor(output))
 }
 
 /// What a kernel is compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Layer {
-    inputs: usize,
-    kernel: usize,
-    stride: usize,
-    padding: usize,
-    bias: bool,
+pub(crate) struct Layer {
+    pub(crate) inputs: usize,
+    pub(crate) kernel: usize,
+    pub(crate) stride: usize,
+    pub(crate) padding: usize,
+    pub(crate) bias: bool,
     /// The shortcut's stride; 0 without one.
-    shortcut: usize,
-    relu: bool,
+    pub(crate) shortcut: usize,
+    pub(crate) relu: bool,
 }
 
 /// What it is told with each image.
 #[derive(CubeLaunch, CubeType, Clone, Copy)]
-struct Sizes {
-    height: u32,
-    width: u32,
-    rows: u32,
-    columns: u32,
+pub(crate) struct Sizes {
+    pub(crate) height: u32,
+    pub(crate) width: u32,
+    pub(crate) rows: u32,
+    pub(crate) columns: u32,
     /// Of all images.
-    pixels: u32,
-    outputs: u32,
+    pub(crate) pixels: u32,
+    pub(crate) outputs: u32,
     /// The shortcut's.
-    tall: u32,
-    wide: u32,
+    pub(crate) tall: u32,
+    pub(crate) wide: u32,
 }
 
 #[cube(launch)]
@@ -279,13 +336,13 @@ fn kernel<F: Float>(
 
 /// Zero for what is negative; what is no number stays so.
 #[cube]
-fn relu<F: Float>(value: F) -> F {
+pub(crate) fn relu<F: Float>(value: F) -> F {
     let zero = F::new(0.0);
     select(value < zero && !is_nan::<F>(value), zero, value)
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use burn::tensor::activation;
     use burn::tensor::module::conv2d;
     use burn::tensor::ops::ConvOptions;
@@ -294,7 +351,7 @@ mod tests {
     use crate::tests::{GRAPHICS, PROCESSOR, image, on, same, values};
 
     /// Image `[n, height, width, inputs]`, outputs, and kernel, stride and padding.
-    const SHAPES: [([usize; 4], usize, [usize; 3]); 9] = [
+    pub(crate) const SHAPES: [([usize; 4], usize, [usize; 3]); 9] = [
         ([1, 14, 14, 64], 64, [3, 1, 1]),
         ([2, 9, 7, 16], 40, [3, 2, 1]),
         ([1, 23, 17, 3], 33, [7, 2, 3]),
@@ -306,7 +363,7 @@ mod tests {
         ([1, 12, 12, 8], 24, [4, 4, 0]),
     ];
 
-    fn plain(
+    pub(crate) fn plain(
         image: Tensor<4>,
         weight: Tensor<4>,
         bias: Option<Tensor<1>>,

@@ -5,29 +5,29 @@ use burn_cubecl::Cube;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 
-/// The tensor on its graphics device, in one piece. None where it is elsewhere, is not in single precision or is tracked for gradients.
-pub(crate) fn buffer<const D: usize>(tensor: &Tensor<D>) -> Option<CubeTensor> {
-    if tensor.dtype() != DType::F32 {
+/// The tensor on its graphics device, in one piece. None where it is elsewhere, has another type or is tracked for gradients.
+pub(crate) fn buffer<const D: usize>(tensor: &Tensor<D>, dtype: DType) -> Option<CubeTensor> {
+    if tensor.dtype() != dtype {
         return None;
     }
     let buffer = tensor.clone().try_into_primitive::<Cube>().ok()?;
     Some(into_contiguous(buffer))
 }
 
-/// A new tensor beside `like`, whose values are not set yet.
+/// A new tensor beside `like` and of its type, whose values are not set yet.
 pub(crate) fn empty(like: &CubeTensor, shape: [usize; 4]) -> CubeTensor {
-    let bytes = shape.iter().product::<usize>() * size_of::<f32>();
+    let bytes = shape.iter().product::<usize>() * like.elem_size();
     let handle = like.client.empty(bytes);
     CubeTensor::new_contiguous(
         like.client.clone(),
         like.device.clone(),
         shape.into(),
         handle,
-        DType::F32,
+        like.dtype,
     )
 }
 
-pub(crate) fn tensor(buffer: CubeTensor) -> Tensor<4> {
+pub(crate) fn tensor<const D: usize>(buffer: CubeTensor) -> Tensor<D> {
     Tensor::from_primitive::<Cube>(buffer)
 }
 

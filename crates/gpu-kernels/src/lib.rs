@@ -4,14 +4,19 @@
 //! to it, and what they write to memory in between. So a convolution here is one kernel: the values that it reads are gathered
 //! while they are multiplied, and bias, shortcut and ReLU are applied before anything is written.
 //!
-//! Images have their channels last, `[n, height, width, channels]`, and everything is in single precision.
+//! Images have their channels last, `[n, height, width, channels]`, and everything is in single precision, or in half where a card has matrix
+//! units for it.
 
 mod convolution;
 mod image;
 mod pool;
+mod recording;
+mod units;
 
 pub use convolution::{Shortcut, convolve, packed};
 pub use pool::max_pool;
+pub use recording::Recording;
+pub use units::has_matrix_units;
 
 use cubecl::prelude::*;
 
@@ -48,8 +53,13 @@ mod tests {
     use burn::tensor::{Device, Tensor, TensorData, Tolerance};
 
     pub(crate) static PROCESSOR: LazyLock<Device> = LazyLock::new(Device::flex);
-    pub(crate) static GRAPHICS: LazyLock<Device> =
-        LazyLock::new(|| Device::wgpu(Default::default()));
+    pub(crate) static GRAPHICS: LazyLock<Device> = LazyLock::new(|| {
+        #[cfg(feature = "cuda")]
+        let device = Device::cuda(0);
+        #[cfg(not(feature = "cuda"))]
+        let device = Device::wgpu(Default::default());
+        device
+    });
 
     pub(crate) fn values<const D: usize>(
         numbers: Vec<f32>,

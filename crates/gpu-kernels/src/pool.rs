@@ -1,7 +1,8 @@
 //! Max-pooling.
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 use cubecl::prelude::*;
+use half::f16;
 
 use crate::image::{buffer, empty, places, tensor};
 use crate::{is_nan, place};
@@ -11,7 +12,8 @@ const UNITS: usize = 64;
 /// The greatest of each window of `[n, height, width, channels]`; places outside the image count for nothing. A window that holds
 /// something that is no number gives that.
 ///
-/// None where the image is not on a graphics device, not in single precision or tracked for gradients, and where no window lies within it.
+/// None where the image is not on a graphics device, neither in single precision nor in half or tracked for gradients, and where no window lies
+/// within it.
 #[must_use]
 pub fn max_pool(image: &Tensor<4>, window: [usize; 3]) -> Option<Tensor<4>> {
     let [kernel, stride, padding] = window;
@@ -21,10 +23,16 @@ pub fn max_pool(image: &Tensor<4>, window: [usize; 3]) -> Option<Tensor<4>> {
         return None;
     }
     let (rows, columns) = (places(height, window), places(width, window));
-    let image = buffer(image)?;
+    let dtype = image.dtype();
+    let image = buffer(image, dtype)?;
     let output = empty(&image, [n, rows, columns, channels]);
     let values = n * rows * columns * channels;
-    pool::launch::<f32>(
+    let launch = match dtype {
+        DType::F32 => pool::launch::<f32>,
+        DType::F16 => pool::launch::<f16>,
+        _ => return None,
+    };
+    launch(
         &output.client.clone(),
         CubeCount::Static(values.div_ceil(UNITS) as u32, 1, 1),
         CubeDim::new_1d(UNITS as u32),

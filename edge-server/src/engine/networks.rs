@@ -9,12 +9,17 @@ use aecnn::manifest::Manifest;
 use aecnn::preprocess::INPUT;
 use aecnn::resnet::{Precision, ResNet50, Tail};
 use aecnn::weights::Weights;
-use aecnn::{Split, Variant};
-use burn::tensor::{Device, Tensor, TensorData};
+use aecnn::{Recorded, Split, Variant};
+use burn::tensor::{DType, Device, FloatDType, Tensor, TensorData};
+use half::f16;
+use half::slice::HalfFloatSliceExt;
 
 use super::{CodecId, Engine, EngineError, Input, Output};
 use crate::catalogue::{Catalogue, Model};
 use crate::config::Backend;
+
+/// Pictures or features that go up to a graphics device at once.
+const UPLOADED: usize = 8;
 
 /// Every model of the catalogue, ready to run.
 pub struct Networks {
@@ -27,6 +32,9 @@ struct Network {
     variant: Variant,
     precision: Precision,
     backbone: Arc<Backbone>,
+    /// The whole network to logits, and what is behind each split.
+    whole: Recorded<2>,
+    tails: [Recorded<2>; Split::ALL.len()],
     codecs: Vec<Restorer>,
 }
 
@@ -69,23 +77,23 @@ impl Backbones {
 }
 
 impl Network {
-    /// Features with the place where each enters, in the order of the layers, to logits `[n,
+    /// Features in the network's precision with the place where each enters, in the order of the layers, to logits `[n,
     /// classes]`. What enters earlier passes through the layers before the next place and then
     /// goes on together with what enters there. `None` without features.
     fn forward(&self, features: Vec<(Option<Split>, Tensor<4>)>) -> Option<Tensor<2>> {
-        let (entry, feature) = features
-            .into_iter()
-            .map(|(entry, feature)| (entry, feature.cast(self.precision.forth())))
-            .reduce(|(from, earlier), (entry, feature)| {
-                let earlier = match entry {
-                    Some(to) => self.backbone.whole.section(from, to).forward(earlier),
-                    None => earlier,
-                };
-                (entry, joined(vec![earlier, feature]))
-            })?;
+        let (entry, feature) =
+            features
+                .into_iter()
+                .reduce(|(from, earlier), (entry, feature)| {
+                    let earlier = match entry {
+                        Some(to) => self.backbone.whole.section(from, to).forward(earlier),
+                        None => earlier,
+                    };
+                    (entry, joined(vec![earlier, feature]))
+                })?;
         Some(match entry {
-            Some(split) => self.backbone.tails[split.stages()].forward(feature),
-            None => self.backbone.whole.forward(feature),
+            Some(split) => self.tails[split.stages()].run(feature),
+            None => self.whole.run(feature),
         })
     }
 }
@@ -139,10 +147,17 @@ impl Networks {
                         })
                     })
                     .collect::<Result<_, EngineError>>()?;
+                let whole = Arc::clone(&backbone);
+                let tails = Split::ALL.map(|split| {
+                    let backbone = Arc::clone(&backbone);
+                    Recorded::new(move |feature| backbone.tails[split.stages()].forward(feature))
+                });
                 Ok(Network {
                     variant: model.manifest.variant,
                     precision,
                     backbone,
+                    whole: Recorded::new(move |pictures| whole.whole.forward(pictures)),
+                    tails,
                     codecs,
                 })
             })
@@ -171,13 +186,13 @@ impl Networks {
             .ok_or(EngineError::Unknown)
     }
 
-    /// Latents and features to features, in the inputs' order. Neighbours of one codec are
+    /// Latents and features to features in the network's precision, in the inputs' order. Neighbours of one codec are
     /// restored together, whatever their rates.
     fn restore(&self, network: &Network, inputs: &[&Input]) -> Result<Tensor<4>, EngineError> {
         let mut features = Vec::new();
         for group in inputs.chunk_by(|a, b| codec_of(a) == codec_of(b)) {
             features.push(match codec_of(group[0]) {
-                Some(codec) => self.decode(codec, group)?,
+                Some(codec) => self.decode(codec, group)?.cast(network.precision.forth()),
                 None => self.stack(network, group)?,
             });
         }
@@ -211,8 +226,26 @@ impl Networks {
                 [shape.channels, shape.height, shape.width]
             }
         };
+        // A part goes up while the next is put together; and what is larger than some 30 MB the processor's memory gives anew each time.
+        let together = match self.device == Device::flex() {
+            true => inputs.len(),
+            false => UPLOADED,
+        };
+        let parts = inputs
+            .chunks(together)
+            .map(|inputs| self.bring(network, inputs, shape));
+        Ok(joined(parts.collect::<Result<_, _>>()?))
+    }
+
+    /// Values of the processor's memory, one behind the other, in the network's precision.
+    fn bring(
+        &self,
+        network: &Network,
+        inputs: &[&Input],
+        shape: [usize; 3],
+    ) -> Result<Tensor<4>, EngineError> {
         let size = shape.iter().product();
-        let mut all: Vec<f32> = Vec::with_capacity(inputs.len() * size);
+        let mut all: Vec<&[f32]> = Vec::with_capacity(inputs.len());
         for input in inputs {
             let (Input::Picture { planes: values, .. } | Input::Feature { values, .. }) = input
             else {
@@ -224,11 +257,23 @@ impl Networks {
                     got: values.len(),
                 });
             }
-            all.extend(values);
+            all.push(values);
         }
         let [channels, height, width] = shape;
-        let data = TensorData::new(all, [inputs.len(), channels, height, width]);
-        Ok(Tensor::from_data(data, &self.device))
+        let shape = [inputs.len(), channels, height, width];
+        let dtype = network.precision.forth();
+        let data = match dtype {
+            FloatDType::F16 => {
+                let mut halves = vec![f16::ZERO; inputs.len() * size];
+                for (halves, values) in halves.chunks_exact_mut(size).zip(all) {
+                    halves.convert_from_f32_slice(values);
+                }
+                TensorData::new(halves, shape)
+            }
+            _ => TensorData::new(all.concat(), shape),
+        };
+        let options = (&self.device, DType::from(dtype));
+        Ok(Tensor::from_data(data, options))
     }
 
     /// Waits until the device has done what it was told, so that steps can be timed apart.

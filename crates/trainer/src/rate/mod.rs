@@ -225,7 +225,7 @@ fn train(
         let from = trainer.step;
         scope.spawn(move || {
             for step in from..last {
-                let batch = pictures.batch(step, args.batch, args.seed);
+                let batch = pictures.batch(step, args.batch, args.seed, teacher.precision);
                 if sender.send(batch).is_err() {
                     return;
                 }

@@ -1,8 +1,11 @@
 //! The pictures that are trained on, in memory, and the crops that a step sees.
 
 use aecnn::preprocess::{INPUT, Preprocessing, normalise};
+use aecnn::resnet::Precision;
 use anyhow::{Result, ensure};
 use burn::tensor::{Device, Tensor, TensorData};
+use half::f16;
+use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
 
 use super::TrainRateArgs;
@@ -60,9 +63,40 @@ impl Pictures {
     }
 
     /// The crops of a step: the same for the same step and seed, whatever came before.
-    pub(super) fn batch(&self, step: usize, size: usize, seed: u64) -> Result<Batch> {
+    pub(super) fn batch(
+        &self,
+        step: usize,
+        size: usize,
+        seed: u64,
+        precision: Precision,
+    ) -> Result<Batch> {
+        let shape = [size, 3, INPUT, INPUT];
+        let (inputs, seeds) = match precision {
+            Precision::Single => {
+                let whole = |input: &mut [f32], values: &[f32]| input.copy_from_slice(values);
+                let (inputs, seeds) = self.crops(step, size, seed, whole)?;
+                (TensorData::new(inputs, shape), seeds)
+            }
+            Precision::Half => {
+                let halved =
+                    |input: &mut [f16], values: &[f32]| input.convert_from_f32_slice(values);
+                let (inputs, seeds) = self.crops(step, size, seed, halved)?;
+                (TensorData::new(inputs, shape), seeds)
+            }
+        };
+        Ok(Batch { inputs, seeds })
+    }
+
+    /// The crops' values, as `stored`, and a random number of each.
+    fn crops<E: Copy + Default + Send + Sync>(
+        &self,
+        step: usize,
+        size: usize,
+        seed: u64,
+        stored: impl Fn(&mut [E], &[f32]) + Sync,
+    ) -> Result<(Vec<E>, Vec<u64>)> {
         let values = INPUT * INPUT * 3;
-        let mut inputs = vec![0.0; size * values];
+        let mut inputs = vec![E::default(); size * values];
         let seeds = inputs
             .par_chunks_exact_mut(values)
             .enumerate()
@@ -76,26 +110,27 @@ impl Pictures {
                 );
                 let picture = permuted(place, epoch, self.train.len(), seed);
                 let rgb = crop(&self.train[picture], &mut random)?;
-                input.copy_from_slice(&normalise(&rgb, &self.preprocessing));
+                stored(input, &normalise(&rgb, &self.preprocessing));
                 Ok(random.u64(..))
             })
             .collect::<Result<Vec<_>>>()?;
-        Ok(Batch { inputs, seeds })
+        Ok((inputs, seeds))
     }
 }
 
 /// The pictures of one step.
 pub(super) struct Batch {
-    inputs: Vec<f32>,
+    /// In the network's precision.
+    inputs: TensorData,
     /// A random number for each picture, for what else is drawn.
     seeds: Vec<u64>,
 }
 
 impl Batch {
-    /// The pictures `[n, 3, 224, 224]`, and each one's random number.
+    /// The pictures `[n, 3, 224, 224]` in the precision that they were made in, and each one's random number.
     pub(super) fn into_input(self, device: &Device) -> (Tensor<4>, Vec<u64>) {
-        let data = TensorData::new(self.inputs, [self.seeds.len(), 3, INPUT, INPUT]);
-        (Tensor::from_data(data, device), self.seeds)
+        let options = (device, self.inputs.dtype());
+        (Tensor::from_data(self.inputs, options), self.seeds)
     }
 }
 

@@ -91,7 +91,7 @@ pub(super) fn forward(
 ) -> Result<Pending> {
     let (input, seeds) = batch.into_input(&device.clone().inner());
     let n = seeds.len();
-    let feature = teacher.front.forward(input.cast(teacher.precision.forth()));
+    let feature = teacher.front.forward(input);
     let wanted = log_softmax(teacher.tail.forward(feature.clone()), 1);
 
     let feature = Tensor::from_inner(feature.cast(FloatDType::F32));

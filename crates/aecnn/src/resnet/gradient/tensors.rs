@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use burn::nn::Linear;
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, FloatDType, Tensor};
 
-use crate::products::{matrix, multiply, spaced};
+use crate::products::{After, convolve, kept, spaced};
 use crate::resnet::plan::{self, BlockConfig, Convolutions};
 use crate::resnet::precision::Precision;
 use crate::resnet::{STAGES, load_head};
@@ -131,13 +130,15 @@ impl Block {
 
     fn forward(&self, input: Tensor<4>) -> Passed {
         let block = &self.convolutions;
-        let first = relu(block.conv1.forward(input.clone()));
-        let second = relu(block.conv2.forward(first.clone()));
-        let around = match &block.shortcut {
-            Some(product) => product.forward(input),
-            None => crate::products::Layout::Last.every(input, self.stride),
+        let first = block.conv1.forward(input.clone(), After::Relu);
+        let second = block.conv2.forward(first.clone(), After::Relu);
+        let (shortcut, stride) = match &block.shortcut {
+            Some(product) => (product.forward(input, After::Nothing), 1),
+            None => (input, self.stride),
         };
-        let output = relu(block.conv3.forward(second.clone()) + around);
+        let shortcut = &shortcut;
+        let after = After::AddRelu { shortcut, stride };
+        let output = block.conv3.forward(second.clone(), after);
         Passed {
             first,
             second,
@@ -172,42 +173,50 @@ fn where_positive(gradient: Tensor<4>, passed: Tensor<4>) -> Tensor<4> {
     gradient.mask_fill(passed.equal_elem(0.0), 0.0)
 }
 
-/// A convolution padded by half its kernel, as matrix products forth and back.
+/// A convolution padded by half its kernel, forth and back.
 #[derive(Debug)]
 struct Product {
-    forth: Tensor<2>,
+    forth: Tensor<4>,
     bias: Tensor<1>,
-    back: Tensor<2>,
-    kernel: usize,
+    back: Tensor<4>,
     stride: usize,
 }
 
 impl Product {
     /// Weights `[o, c, kernel, kernel]` and bias `[o]`.
     fn new(weight: Tensor<4>, bias: Tensor<1>, stride: usize, precision: Precision) -> Self {
-        let [_, _, kernel, _] = weight.dims();
         // What an input has a share in lies the other way round.
         let transposed = weight.clone().permute([1, 0, 2, 3]).flip([2, 3]);
         Self {
-            forth: matrix(weight).cast(precision.forth()),
+            forth: kept(weight).cast(precision.forth()),
             bias: bias.cast(precision.forth()),
-            back: matrix(transposed).cast(precision.back()),
-            kernel,
+            back: kept(transposed).cast(precision.back()),
             stride,
         }
     }
 
-    /// `[n, height, width, c]` to `[n, rows, columns, o]`.
-    fn forward(&self, image: Tensor<4>) -> Tensor<4> {
-        let form = [self.kernel, self.stride, self.kernel / 2];
-        multiply(image, self.forth.clone(), Some(self.bias.clone()), form)
+    fn kernel(&self) -> usize {
+        let [.., kernel] = self.forth.dims();
+        kernel
+    }
+
+    /// `[n, height, width, c]` to `[n, rows, columns, o]`, and what is made of it.
+    fn forward(&self, image: Tensor<4>, after: After<'_>) -> Tensor<4> {
+        let form = [self.stride, self.kernel() / 2];
+        convolve(
+            image,
+            self.forth.clone(),
+            Some(self.bias.clone()),
+            form,
+            after,
+        )
     }
 
     /// The gradient with respect to what comes out to that with respect to what went in, of this size.
     fn backward(&self, gradient: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
-        let form = [self.kernel, 1, self.kernel / 2];
-        let product = |gradient| multiply(gradient, self.back.clone(), None, form);
-        match self.kernel {
+        let form = [1, self.kernel() / 2];
+        let product = |gradient| convolve(gradient, self.back.clone(), None, form, After::Nothing);
+        match self.kernel() {
             1 => spaced(product(gradient), self.stride, size),
             _ => product(spaced(gradient, self.stride, size)),
         }
