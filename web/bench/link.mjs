@@ -49,7 +49,7 @@ const codecs = [null, ...EARLIER].map((split) => pickCodec(model, { codec: null,
 const evaluation = JSON.parse(await readFile(EVALUATION, 'utf8'));
 /** @type {Worker[]} */
 const workers = [];
-for (const { name } of codecs) workers.push(await openWorker(browser, server.url, { codec: name }));
+for (const { name } of codecs) workers.push(await openWorker(browser, server.url, { codec: name, backend: null }));
 const [worker] = workers;
 await worker.send({ type: 'load-whole' });
 await worker.heard({ type: 'whole', state: 'ready' });
