@@ -1,7 +1,5 @@
 //! The front of the network and a codec, ready to run.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aecnn::codec::{CodecFile, Encoder, Rate};
@@ -34,8 +32,8 @@ pub struct LoadedModel {
     pub(crate) preprocessing: Preprocessing,
     pub(crate) front: Front,
     pub(crate) encoder: Arc<Encoder>,
-    /// From input to latent in one piece, by the latent's channels.
-    latents: RefCell<BTreeMap<usize, Recorded<4>>>,
+    /// From input to latent in one piece.
+    latent: Recorded<4>,
     pub(crate) codec: CodecFile,
     pub(crate) device: Device,
     feature: FeatureShape,
@@ -71,10 +69,12 @@ impl LoadedModel {
                 codec.name, manifest.name
             )));
         }
+        let encoder = Arc::new(Encoder::new(&codec, device)?);
+        let (its_front, its_encoder) = (front.clone(), Arc::clone(&encoder));
         Ok(Self {
             front,
-            encoder: Arc::new(Encoder::new(&codec, device)?),
-            latents: RefCell::default(),
+            encoder,
+            latent: Recorded::new(move |input| its_encoder.forward(its_front.forward(input))),
             feature: manifest.variant.feature_shape(split),
             preprocessing: manifest.preprocessing.clone(),
             device: device.clone(),
@@ -120,16 +120,9 @@ impl LoadedModel {
         self.feature
     }
 
-    /// The network's input to the latent's first `channels`, in one piece.
+    /// The network's input to the latent's first `channels`, in one piece: all of them are computed, so that there is one recording for all rates.
     pub(crate) fn latent(&self, input: Tensor<4>, channels: usize) -> Tensor<4> {
-        let recorded = || {
-            let (front, encoder) = (self.front.clone(), Arc::clone(&self.encoder));
-            Recorded::new(move |input| encoder.first(front.forward(input), channels))
-        };
-        (self.latents.borrow_mut())
-            .entry(channels)
-            .or_insert_with(recorded)
-            .run(input)
+        self.latent.run(input).narrow(1, 0, channels)
     }
 
     /// The front, to be shared with helpers.
