@@ -34,7 +34,11 @@ impl<const D: usize> Recording<D> {
         let given = buffer(image, image.dtype())?;
         let input = empty(&given, image.dims());
         copy(&given, &input)?;
-        let compute = || compute(tensor(input.clone()));
+        // To bring what comes out into one piece is a kernel as well.
+        let compute = || {
+            let output = compute(tensor(input.clone()));
+            buffer(&output, output.dtype())
+        };
         // Kernels are compiled now; then memory is found for all that is written, and kept for the recording.
         compute();
         let client = input.client.clone();
@@ -43,13 +47,11 @@ impl<const D: usize> Recording<D> {
         let started = client.start_capture();
         let output = started.is_ok().then(compute);
         let graph = client.stop_capture().ok()?;
-        let output = output?;
-        let output = buffer(&output, output.dtype())?;
         Some(Self {
             graph,
             thread: thread::current().id(),
+            output: output??,
             input,
-            output,
         })
     }
 
@@ -144,6 +146,16 @@ mod tests {
             scope.spawn(run).join()
         });
         assert!(elsewhere.unwrap());
+    }
+
+    #[test]
+    fn what_comes_out_in_another_order_is_brought_into_one_piece() {
+        let compute = |image: Tensor<4>| (image * 2.0).permute([0, 3, 1, 2]);
+        let of = |scale: f32| on(image([2, 3, 4, 5], &PROCESSOR) * scale, &GRAPHICS);
+        let recording = Recording::new(&of(1.0), compute).unwrap();
+        for scale in [1.0, -3.0] {
+            same(recording.run(&of(scale)).unwrap(), compute(of(scale)));
+        }
     }
 
     #[test]
