@@ -1,6 +1,6 @@
 //! burn's tensors as buffers of the graphics device.
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Shape, Tensor};
 use burn_cubecl::Cube;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
@@ -15,13 +15,14 @@ pub(crate) fn buffer<const D: usize>(tensor: &Tensor<D>, dtype: DType) -> Option
 }
 
 /// A new tensor beside `like` and of its type, whose values are not set yet.
-pub(crate) fn empty(like: &CubeTensor, shape: [usize; 4]) -> CubeTensor {
-    let bytes = shape.iter().product::<usize>() * like.elem_size();
+pub(crate) fn empty(like: &CubeTensor, shape: impl Into<Shape>) -> CubeTensor {
+    let shape = shape.into();
+    let bytes = shape.num_elements() * like.elem_size();
     let handle = like.client.empty(bytes);
     CubeTensor::new_contiguous(
         like.client.clone(),
         like.device.clone(),
-        shape.into(),
+        shape,
         handle,
         like.dtype,
     )

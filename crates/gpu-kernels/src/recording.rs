@@ -68,15 +68,7 @@ impl<const D: usize> Recording<D> {
         copy(&given, &self.input)?;
         replay(&self.graph)?;
         // The next run writes where this one did.
-        let output = CubeTensor::new_contiguous(
-            self.output.client.clone(),
-            self.output.device.clone(),
-            self.output.shape(),
-            self.output
-                .client
-                .empty(self.output.meta.num_elements() * self.output.elem_size()),
-            self.output.dtype,
-        );
+        let output = empty(&self.output, self.output.shape());
         copy(&self.output, &output)?;
         Some(tensor(output))
     }
