@@ -20,5 +20,7 @@ pub mod resnet;
 mod split;
 pub mod weights;
 
+#[cfg(all(feature = "cpu", not(target_family = "wasm")))]
+pub use cpu_kernels::start_threads;
 pub use recorded::{Recorded, records};
 pub use split::{FeatureShape, Split, UnknownSplit, Variant};

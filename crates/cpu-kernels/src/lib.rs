@@ -24,5 +24,7 @@ mod winograd;
 
 pub use activation::Activation;
 pub use conv::{After, Conv};
+#[cfg(not(target_family = "wasm"))]
+pub use parallel::start_threads;
 pub use parallel::{map, within};
 pub use pool::{max_pool, mean};

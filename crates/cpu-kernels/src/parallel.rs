@@ -5,6 +5,9 @@ use std::sync::Arc;
 #[cfg(not(target_family = "wasm"))]
 use std::sync::atomic::{AtomicBool, Ordering};
 
+#[cfg(target_os = "linux")]
+use rustix::thread::CpuSet;
+
 /// Calls `work` with the index and the values of each `length` values of `values`; the last part
 /// may be shorter.
 #[cfg(not(target_family = "wasm"))]
@@ -60,6 +63,42 @@ pub fn map<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
 #[must_use]
 pub fn map<T>(count: usize, work: impl Fn(usize) -> T) -> Vec<T> {
     (0..count).map(work).collect()
+}
+
+/// Starts the threads that share work, each on a core of its own where there is one for each of them. Else two may be woken on
+/// the same core, of which one then waits until the other has done the work of both. Without effect where they run already.
+#[cfg(not(target_family = "wasm"))]
+pub fn start_threads() {
+    let start = rayon::ThreadPoolBuilder::new();
+    #[cfg(target_os = "linux")]
+    let start = match cores() {
+        Ok(cores) => start.start_handler(move |index| {
+            if rayon::current_num_threads() == cores.len() {
+                // Elsewhere it runs as well, if not as fast.
+                let _ = keep_on(cores[index]);
+            }
+        }),
+        Err(_) => start,
+    };
+    // An error says that they run already.
+    let _ = start.build_global();
+}
+
+/// The cores that this program may use.
+#[cfg(target_os = "linux")]
+fn cores() -> rustix::io::Result<Vec<usize>> {
+    let allowed = rustix::thread::sched_getaffinity(None)?;
+    Ok((0..CpuSet::MAX_CPU)
+        .filter(|core| allowed.is_set(*core))
+        .collect())
+}
+
+/// Keeps this thread on `core`.
+#[cfg(target_os = "linux")]
+fn keep_on(core: usize) -> rustix::io::Result<()> {
+    let mut only = CpuSet::new();
+    only.set(core);
+    rustix::thread::sched_setaffinity(None, &only)
 }
 
 /// Does `work` on one of the threads that share it. On another, each layer would be handed over to

@@ -130,6 +130,9 @@ impl Networks {
             true => in_use,
             false => &alone,
         };
+        if backend == Backend::Flex {
+            aecnn::start_threads();
+        }
         let device = device(backend);
         let precision = precision(backend);
         let models = catalogue
