@@ -93,7 +93,7 @@ pub async fn encode_picture(
     timings.preprocess = watch.lap();
 
     let channels = (settings.channels).map_or(rate.channels(), |n| n.clamp(1, rate.channels()));
-    let helpers = helpers.filter(|helpers| helpers.count(model.split()) > 0);
+    let helpers = helpers.filter(|helpers| helpers.count(model.split(), model.purpose()) > 0);
     let latent = if helpers.is_none() && !settings.profiling && aecnn::records(&model.device) {
         read_back(model.latent(input, channels)).await?
     } else {

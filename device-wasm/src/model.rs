@@ -12,7 +12,7 @@ use aecnn::{FeatureShape, Recorded, Split};
 use burn::tensor::{Device, Tensor};
 
 use crate::error::DeviceError;
-use crate::strips::Shared;
+use crate::strips::{Purpose, Shared};
 
 /// What a front and a codec are made from.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +31,7 @@ pub struct ModelFiles<'a> {
 pub struct LoadedModel {
     pub(crate) preprocessing: Preprocessing,
     pub(crate) front: Front,
+    purpose: Purpose,
     pub(crate) encoder: Arc<Encoder>,
     /// From input to latent in one piece.
     latent: Recorded<4>,
@@ -42,7 +43,8 @@ pub struct LoadedModel {
 }
 
 impl LoadedModel {
-    /// Checks the codec file against `front`, which is that of `split`, and puts its encoder on `device`.
+    /// Checks the codec file against `front`, which is that of `split` and was loaded for `purpose`, and puts its encoder on
+    /// `device`.
     ///
     /// # Errors
     ///
@@ -50,7 +52,7 @@ impl LoadedModel {
     pub fn new(
         manifest: &Manifest,
         split: Split,
-        front: Front,
+        (purpose, front): (Purpose, Front),
         codec: &[u8],
         device: &Device,
     ) -> Result<Self, DeviceError> {
@@ -73,6 +75,7 @@ impl LoadedModel {
         let (its_front, its_encoder) = (front.clone(), Arc::clone(&encoder));
         Ok(Self {
             front,
+            purpose,
             encoder,
             latent: Recorded::new(move |input| its_encoder.forward(its_front.forward(input))),
             feature: manifest.variant.feature_shape(split),
@@ -108,6 +111,11 @@ impl LoadedModel {
         self.codec.split
     }
 
+    /// What the front was loaded for.
+    pub(crate) fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
     /// What the network expects of a picture.
     #[must_use]
     pub fn preprocessing(&self) -> &Preprocessing {
@@ -130,6 +138,7 @@ impl LoadedModel {
         Shared {
             front: &self.front,
             split: self.split(),
+            purpose: self.purpose,
             shape: self.feature,
             device: &self.device,
         }
@@ -151,7 +160,7 @@ impl LoadedModel {
     }
 }
 
-/// The front of `split`, of parts that are the files that the manifest names.
+/// The front of `split` for `purpose`, of parts that are the files that the manifest names.
 ///
 /// # Errors
 ///
@@ -159,6 +168,7 @@ impl LoadedModel {
 pub fn load_front(
     manifest: &Manifest,
     split: Split,
+    purpose: Purpose,
     parts: &[(String, Vec<u8>)],
     device: &Device,
 ) -> Result<Front, DeviceError> {
@@ -167,7 +177,14 @@ pub fn load_front(
         .map(|name| check_part(manifest, name, parts).map(|bytes| (name, bytes)))
         .collect::<Result<Vec<_>, _>>()?;
     let weights = Weights::read(&parts)?;
-    Ok(Front::load(manifest.variant, split, &weights, device)?)
+    let precision = purpose.precision();
+    Ok(Front::load(
+        manifest.variant,
+        split,
+        &weights,
+        precision,
+        device,
+    )?)
 }
 
 /// The part `name`, which is the file that the manifest names.

@@ -10,6 +10,7 @@ use burn::tensor::Device;
 use crate::error::DeviceError;
 use crate::model::{LoadedModel, ModelFiles, load_front};
 use crate::offload::{Candidate, of_codec, of_device, of_pictures};
+use crate::strips::Purpose;
 use crate::way::Way;
 use crate::whole::Whole;
 
@@ -17,6 +18,7 @@ use crate::whole::Whole;
 #[derive(Debug, Default)]
 pub struct Models {
     manifest: Option<Manifest>,
+    /// Each for [`Purpose::Codec`].
     fronts: Vec<(Split, Front)>,
     codecs: Vec<Rc<LoadedModel>>,
     whole: Option<Rc<Whole>>,
@@ -39,13 +41,18 @@ impl Models {
         let same = (self.manifest.as_ref()).is_some_and(|known| known.digest == manifest.digest);
         let front = match self.front(split).filter(|_| same) {
             Some(front) => front,
-            None => load_front(&manifest, split, files.parts, device)?,
+            None => {
+                let purpose = Purpose::Codec;
+                let front = load_front(&manifest, split, purpose, files.parts, device)?;
+                (purpose, front)
+            }
         };
         let model = LoadedModel::new(&manifest, split, front.clone(), files.codec, device)?;
         if !same {
             *self = Self::default();
         }
         if self.front(split).is_none() {
+            let (_, front) = front;
             self.fronts.push((split, front));
         }
         self.manifest = Some(manifest);
@@ -84,8 +91,6 @@ impl Models {
     ) -> Result<Rc<Whole>, DeviceError> {
         let manifest = self.manifest.as_ref().ok_or(DeviceError::NotLoaded)?;
         let whole = Rc::new(Whole::new(manifest, parts, labels, device)?);
-        // The fronts' own copies of the weights are given back once no codec uses them.
-        self.fronts.clear();
         self.whole = Some(Rc::clone(&whole));
         Ok(whole)
     }
@@ -169,14 +174,14 @@ impl Models {
         self.whole.is_some() || self.fronts.iter().any(|(of, _)| *of == split)
     }
 
-    fn front(&self, split: Split) -> Option<Front> {
-        if let Some(whole) = &self.whole {
-            return Some(whole.front(split));
-        }
-        self.fronts
-            .iter()
-            .find(|(of, _)| *of == split)
-            .map(|(_, front)| front.clone())
+    /// One that was loaded for a codec, which may be faster, or else a part of the whole network.
+    fn front(&self, split: Split) -> Option<(Purpose, Front)> {
+        let own = self.fronts.iter().find(|(of, _)| *of == split);
+        own.map(|(_, front)| (Purpose::Codec, front.clone()))
+            .or_else(|| {
+                let whole = self.whole.as_ref()?;
+                Some((Purpose::Whole, whole.front(split)))
+            })
     }
 
     fn keep(&mut self, model: LoadedModel) -> Rc<LoadedModel> {

@@ -6,7 +6,7 @@ use std::pin::Pin;
 
 use aecnn::manifest::Manifest;
 use aecnn::preprocess::{INPUT, Preprocessing};
-use aecnn::resnet::Front;
+use aecnn::resnet::{Front, Precision};
 use aecnn::{FeatureShape, Split};
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -14,17 +14,58 @@ use crate::encode::{network_input, read_back};
 use crate::error::DeviceError;
 use crate::model::load_front;
 
+/// What a front is loaded for, by which it is as exact as it must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// For a codec, which leaves less of the feature than a coarse front does.
+    Codec,
+    /// For the whole network.
+    Whole,
+}
+
+impl Purpose {
+    /// The front's precision.
+    #[must_use]
+    pub fn precision(self) -> Precision {
+        match self {
+            Self::Codec => Precision::Coarse,
+            Self::Whole => Precision::Single,
+        }
+    }
+
+    /// As the page calls it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Codec => "codec",
+            Self::Whole => "whole",
+        }
+    }
+
+    /// The purpose of this name.
+    ///
+    /// # Errors
+    ///
+    /// [`DeviceError::InvalidArgument`] when there is none.
+    pub fn parse(name: &str) -> Result<Self, DeviceError> {
+        let all = [Self::Codec, Self::Whole];
+        (all.into_iter().find(|purpose| purpose.name() == name)).ok_or_else(|| {
+            DeviceError::InvalidArgument(format!("a front for `{name}`; it is for codec or whole"))
+        })
+    }
+}
+
 /// Rows of a feature, `[channels, rows, width]`, on their way.
 pub type Rows<'a> = Pin<Box<dyn Future<Output = Result<Vec<f32>, DeviceError>> + 'a>>;
 
 /// Threads that compute rows of a feature beside this one.
 pub trait Helpers {
-    /// How many of them have the front of `split`.
-    fn count(&self, split: Split) -> usize;
+    /// How many of them have the front of `split` for `purpose`.
+    fn count(&self, split: Split, purpose: Purpose) -> usize;
 
     /// Rows `rows` of the feature of `split` of what the network sees (224 rows of 224 pixels, red, green, blue). Begins at
     /// once, and is asked of another thread each time.
-    fn ask(&self, split: Split, seen: &[u8], rows: Range<usize>) -> Rows<'_>;
+    fn ask(&self, split: Split, purpose: Purpose, seen: &[u8], rows: Range<usize>) -> Rows<'_>;
 }
 
 /// What a helper has loaded: the fronts whose rows it computes.
@@ -36,6 +77,7 @@ pub struct Helper {
 #[derive(Debug)]
 struct Loaded {
     split: Split,
+    purpose: Purpose,
     front: Front,
     preprocessing: Preprocessing,
     /// Rows of its feature.
@@ -43,7 +85,7 @@ struct Loaded {
 }
 
 impl Helper {
-    /// Loads the front of `split`, in place of one that was there.
+    /// Loads the front of `split` for `purpose`, in place of one that was there.
     ///
     /// # Errors
     ///
@@ -52,14 +94,17 @@ impl Helper {
         &mut self,
         manifest: &[u8],
         split: Split,
+        purpose: Purpose,
         parts: &[(String, Vec<u8>)],
         device: &Device,
     ) -> Result<(), DeviceError> {
         let manifest = Manifest::parse(manifest)?;
-        let front = load_front(&manifest, split, parts, device)?;
-        self.fronts.retain(|loaded| loaded.split != split);
+        let front = load_front(&manifest, split, purpose, parts, device)?;
+        self.fronts
+            .retain(|loaded| (loaded.split, loaded.purpose) != (split, purpose));
         self.fronts.push(Loaded {
             split,
+            purpose,
             front,
             height: manifest.variant.feature_shape(split).height,
             preprocessing: manifest.preprocessing,
@@ -75,12 +120,15 @@ impl Helper {
     pub async fn rows(
         &self,
         split: Split,
+        purpose: Purpose,
         seen: &[u8],
         rows: Range<usize>,
         device: &Device,
     ) -> Result<Vec<f32>, DeviceError> {
-        let loaded =
-            (self.fronts.iter().find(|loaded| loaded.split == split)).ok_or_else(|| {
+        let mut fronts = self.fronts.iter();
+        let loaded = fronts
+            .find(|loaded| (loaded.split, loaded.purpose) == (split, purpose))
+            .ok_or_else(|| {
                 DeviceError::WayNotLoaded(format!("the network's front up to {split}"))
             })?;
         let height = loaded.height;
@@ -101,6 +149,7 @@ impl Helper {
 pub(crate) struct Shared<'a> {
     pub(crate) front: &'a Front,
     pub(crate) split: Split,
+    pub(crate) purpose: Purpose,
     /// The feature's.
     pub(crate) shape: FeatureShape,
     pub(crate) device: &'a Device,
@@ -117,16 +166,17 @@ pub(crate) async fn front(
     let Shared {
         front,
         split,
+        purpose,
         shape,
         device,
     } = shared;
     let Some(extra) = Extra::of(split) else {
         return Ok(front.forward(input));
     };
-    let shares = extra.shares(shape.height, 1 + helpers.count(split));
+    let shares = extra.shares(shape.height, 1 + helpers.count(split, purpose));
     let rows = |rows: &Range<usize>| front.rows(input.clone(), rows.clone());
     let asked: Vec<Rows<'_>> = (shares.iter().skip(1))
-        .map(|share| helpers.ask(split, seen, share.clone()))
+        .map(|share| helpers.ask(split, purpose, seen, share.clone()))
         .collect();
     let mut parts = vec![read_back(rows(&shares[0])).await?];
     for (share, asked) in shares.iter().skip(1).zip(asked) {

@@ -6,10 +6,10 @@ export type FrameSource = ImageBitmap | VideoFrame | OffscreenCanvas | HTMLCanva
 
 /** Workers that compute rows of the feature beside the device. */
 export interface Helpers {
-  /** How many of them have the front of `split`. */
-  count(split: string): number;
+  /** How many of them have the front of `split` for `purpose`. */
+  count(split: string, purpose: "codec" | "whole"): number;
   /** Rows `first` to `end` (without it) of the feature of `split`, `[channels, rows, width]`, of the 224x224 pixels (red, green, blue) that the network sees. Each call is another worker's. */
-  ask(split: string, seen: Uint8Array, first: number, end: number): Promise<Float32Array>;
+  ask(split: string, purpose: "codec" | "whole", seen: Uint8Array, first: number, end: number): Promise<Float32Array>;
 }
 
 /** How a frame comes to its label. */

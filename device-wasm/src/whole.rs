@@ -16,7 +16,7 @@ use crate::clock::Stopwatch;
 use crate::encode::{Picture, StepTimings, network_input, read_back, see};
 use crate::error::DeviceError;
 use crate::model::check_part;
-use crate::strips::{self, Helpers, Shared};
+use crate::strips::{self, Helpers, Purpose, Shared};
 
 /// What is awaited between the network's stages.
 pub type Between<'a> = &'a dyn Fn() -> Pin<Box<dyn Future<Output = ()> + 'a>>;
@@ -110,6 +110,7 @@ impl Whole {
                 let shared = Shared {
                     front: &front,
                     split,
+                    purpose: Purpose::Whole,
                     shape: self.variant.feature_shape(split),
                     device: &self.device,
                 };
@@ -164,5 +165,5 @@ impl Whole {
 /// The deepest split up to which helpers have the network.
 fn deepest(helpers: &dyn Helpers) -> Option<Split> {
     let mut cuts = CUTS.into_iter().rev();
-    cuts.find(|split| helpers.count(*split) > 0)
+    cuts.find(|split| helpers.count(*split, Purpose::Whole) > 0)
 }

@@ -22,7 +22,7 @@ use device_wasm::encode::{EncodedFrame, FrameSettings, Picture, encode_picture};
 use device_wasm::error::DeviceError;
 use device_wasm::model::{LoadedModel, ModelFiles};
 use device_wasm::models::Models;
-use device_wasm::strips::{Helper, Helpers, Rows};
+use device_wasm::strips::{Helper, Helpers, Purpose, Rows};
 use device_wasm::way::{Format, Way};
 use device_wasm::whole::Between;
 use feature_codec::{Counts, Tables};
@@ -193,6 +193,7 @@ fn the_message_decodes_to_the_symbols() {
 /// Helpers on this thread, of which some fail.
 struct Hands {
     helper: Helper,
+    purpose: Purpose,
     /// What each that is asked does, in turn.
     deeds: RefCell<Vec<Deed>>,
 }
@@ -206,32 +207,36 @@ enum Deed {
 }
 
 impl Hands {
-    fn new(deeds: &[Deed]) -> Self {
+    fn new(deeds: &[Deed], purpose: Purpose) -> Self {
         let (bytes, manifest) = manifest();
         let mut helper = Helper::default();
         let parts = parts(&manifest, &["stem", "stage1"]);
-        (helper.load(&bytes, Split::Stage1, &parts, &Device::flex())).unwrap();
+        (helper.load(&bytes, Split::Stage1, purpose, &parts, &Device::flex())).unwrap();
         let deeds = RefCell::new(deeds.to_vec());
-        Self { helper, deeds }
+        Self {
+            helper,
+            purpose,
+            deeds,
+        }
     }
 }
 
 impl Helpers for Hands {
-    fn count(&self, split: Split) -> usize {
-        if split == Split::Stage1 {
+    fn count(&self, split: Split, purpose: Purpose) -> usize {
+        if (split, purpose) == (Split::Stage1, self.purpose) {
             self.deeds.borrow().len()
         } else {
             0
         }
     }
 
-    fn ask(&self, split: Split, seen: &[u8], rows: Range<usize>) -> Rows<'_> {
+    fn ask(&self, split: Split, purpose: Purpose, seen: &[u8], rows: Range<usize>) -> Rows<'_> {
         let seen = seen.to_vec();
         let deed = self.deeds.borrow_mut().pop();
         Box::pin(async move {
             let device = Device::flex();
             match deed {
-                Some(Deed::Help) => self.helper.rows(split, &seen, rows, &device).await,
+                Some(Deed::Help) => self.helper.rows(split, purpose, &seen, rows, &device).await,
                 Some(Deed::Skimp) => Ok(vec![0.0; 7]),
                 _ => Err(DeviceError::Readback("no".to_owned())),
             }
@@ -258,7 +263,7 @@ fn helpers_change_nothing_but_the_time() {
         &[Deed::Help, Deed::Fail, Deed::Skimp],
         &[Deed::Help; 80],
     ] {
-        let hands = Hands::new(deeds);
+        let hands = Hands::new(deeds, Purpose::Codec);
         let helped = encode_picture(&model, picture(&rgba), SETTINGS, Some(&hands));
         let helped = at_once(helped).unwrap();
         // Sums come in another order: a value that lies between two symbols may go to the other.
@@ -275,17 +280,22 @@ fn helpers_change_nothing_but_the_time() {
 
 #[test]
 fn a_helper_refuses_what_it_cannot_do() {
-    let hands = Hands::new(&[]);
+    let hands = Hands::new(&[], Purpose::Codec);
     let device = Device::flex();
-    let ask = |split, bytes, rows| {
+    let ask = |split, purpose, bytes, rows| {
         let seen = vec![0; bytes];
-        let rows = hands.helper.rows(split, &seen, rows, &device);
+        let rows = hands.helper.rows(split, purpose, &seen, rows, &device);
         at_once(rows).unwrap_err()
     };
     let seen = 224 * 224 * 3;
-    assert_eq!(ask(Split::Stem, seen, 0..3).name(), "WayNotLoaded");
+    for (split, purpose) in [
+        (Split::Stem, Purpose::Codec),
+        (Split::Stage1, Purpose::Whole),
+    ] {
+        assert_eq!(ask(split, purpose, seen, 0..3).name(), "WayNotLoaded");
+    }
     for (bytes, rows) in [(seen - 1, 0..3), (seen, 3..3), (seen, 0..29)] {
-        let error = ask(Split::Stage1, bytes, rows);
+        let error = ask(Split::Stage1, Purpose::Codec, bytes, rows);
         assert_eq!(error.name(), "InvalidArgument", "{error}");
     }
 }
@@ -497,7 +507,7 @@ fn the_whole_network_answers_as_the_uncompressed_one() {
     assert_eq!((&in_stages.top, turns.get()), (&answer.top, 4));
     for between in [None, Some(&between as Between<'_>)] {
         turns.set(0);
-        let hands = Hands::new(&[Deed::Help]);
+        let hands = Hands::new(&[Deed::Help], Purpose::Whole);
         let shared = at_once(whole.classify(picture, 3, between, Some(&hands))).unwrap();
         assert!(hands.deeds.borrow().is_empty(), "nobody was asked");
         assert_eq!(shared.top[0].class, answer.top[0].class);

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use aecnn::Split;
 use aecnn::codec::{Encoder, quantise};
 use aecnn::preprocess::INPUT;
-use aecnn::resnet::Front;
+use aecnn::resnet::{Front, Precision};
 use aecnn::weights::Weights;
 use burn::tensor::{Device as Burn, Tensor, TensorData};
 use clap::Parser;
@@ -49,7 +49,8 @@ fn encode(model: &Model, codec: usize, rate: usize) -> (Vec<i16>, Vec<u8>) {
     let device = Burn::flex();
     let file = &model.codecs[codec];
     let weights = Weights::read(&model.parts()).unwrap();
-    let front = Front::load(model.manifest.variant, file.split, &weights, &device).unwrap();
+    let variant = model.manifest.variant;
+    let front = Front::load(variant, file.split, &weights, Precision::Coarse, &device).unwrap();
     let input = TensorData::new(planes(model), [1, 3, INPUT, INPUT]);
     let feature = front.forward(Tensor::from_data(input, &device));
     let latent = Encoder::new(file, &device).unwrap().forward(feature);

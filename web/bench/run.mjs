@@ -21,9 +21,11 @@ import { show, summary } from './summary.mjs';
 const ROUNDS = Number(process.env.ROUNDS ?? 40);
 const PASSES = Number(process.env.PASSES ?? 3);
 const WARM_UP = 10;
+/** The device's package; the others can be measured as well. */
+const BUILD = process.env.BUILD ?? 'relaxed';
 const THREADS = [...new Set([1, Math.min(4, cpus().length)])];
 
-const { url, made, close } = await serve('simd');
+const { url, made, close } = await serve(BUILD);
 const manifest = JSON.parse(await readFile(join(MODEL, 'manifest.json'), 'utf8'));
 const browser = await launch();
 const machine = { cpu: cpus()[0].model, cores: cpus().length, chromium: browser.version(), onnxruntimeWeb: await version('onnxruntime-web'), tensorflowJs: await version('@tensorflow/tfjs-core') };
@@ -79,16 +81,16 @@ async function measure(split, codec, files, threads) {
   for (const script of ['tfjs-core/dist/tf-core.min.js', 'tfjs-backend-cpu/dist/tf-backend-cpu.min.js', 'tfjs-backend-wasm/dist/tf-backend-wasm.min.js']) {
     await page.addScriptTag({ url: `${url}bench/node_modules/@tensorflow/${script}` });
   }
-  const times = await page.evaluate(async ({ split, stages, codec, files, threads, rounds, warmUp }) => {
+  const times = await page.evaluate(async ({ split, stages, codec, files, threads, rounds, warmUp, build }) => {
     const bytes = async (/** @type {string} */ path) => new Uint8Array(await (await fetch(path)).arrayBuffer());
-    const [ortPath, devicePath] = ['/bench/node_modules/onnxruntime-web/dist/ort.wasm.min.mjs', '/pkg/simd/device.js'];
+    const [ortPath, devicePath] = ['/bench/node_modules/onnxruntime-web/dist/ort.wasm.min.mjs', `/pkg/${build}/device.js`];
     const ort = await import(ortPath);
     ort.env.wasm.numThreads = threads;
     ort.env.wasm.wasmPaths = '/bench/node_modules/onnxruntime-web/dist/';
     const session = await ort.InferenceSession.create(await bytes(`/${split}.onnx`), { executionProviders: ['wasm'], graphOptimizationLevel: 'all' });
 
     const module = await import(devicePath);
-    await module.default({ module_or_path: '/pkg/simd/device_bg.wasm' });
+    await module.default({ module_or_path: `/pkg/${build}/device_bg.wasm` });
     const device = await module.Device.create('cpu');
     /** @type {Record<string, Uint8Array>} */
     const weights = {};
@@ -98,9 +100,9 @@ async function measure(split, codec, files, threads) {
     if (threads > 1) {
       const helpersPath = '/worker/helpers.js';
       const { Helpers } = await import(helpersPath);
-      const helpers = new Helpers('simd', 0, threads - 1);
-      await helpers.load(manifest, split, weights);
-      if (helpers.count(split) !== threads - 1) throw new Error('the helpers did not start');
+      const helpers = new Helpers(build, 0, threads - 1);
+      await helpers.load(manifest, split, 'codec', weights);
+      if (helpers.count(split, 'codec') !== threads - 1) throw new Error('the helpers did not start');
       device.setHelpers(helpers);
     }
 
@@ -163,7 +165,7 @@ async function measure(split, codec, files, threads) {
       if (round >= 0) measured.push(.../** @type {any[]} */ (times));
     }
     return measured;
-  }, { split, stages: SPLITS.indexOf(split), codec, files, threads, rounds: ROUNDS, warmUp: WARM_UP });
+  }, { split, stages: SPLITS.indexOf(split), codec, files, threads, rounds: ROUNDS, warmUp: WARM_UP, build: BUILD });
   await page.close();
   return times;
 }

@@ -39,7 +39,7 @@ export class Device extends EventTarget {
   /** @type {{ name: string, reason: string, fallback: boolean, threads: number }} */ backend = { name: '', reason: '', fallback: false, threads: 1 };
   /** What frames that name no way are sent as. @type {{ codec: CodecEntry, rate: number } | null} */ chosen = null;
   /** @type {URL} */ #server;
-  /** @type {'webgpu' | 'cpu' | 'scalar' | null} */ #wanted;
+  /** @type {'webgpu' | 'cpu' | 'simd' | 'scalar' | null} */ #wanted;
   /** @type {RustDevice | null} */ #rust = null;
   /** The device's thread among them. */ #threads;
   /** @type {Helpers | null} */ #helpers = null;
@@ -70,7 +70,7 @@ export class Device extends EventTarget {
   /**
    * A device without a network.
    * @param {URL} server @param {Manifest} manifest
-   * @param {'webgpu' | 'cpu' | 'scalar' | null} wanted
+   * @param {'webgpu' | 'cpu' | 'simd' | 'scalar' | null} wanted
    * @param {number | null} threads on the CPU
    * @param {OnProgress} progress
    */
@@ -80,7 +80,7 @@ export class Device extends EventTarget {
     return device;
   }
 
-  /** @param {URL} server @param {Manifest} manifest @param {'webgpu' | 'cpu' | 'scalar' | null} wanted @param {number} threads */
+  /** @param {URL} server @param {Manifest} manifest @param {'webgpu' | 'cpu' | 'simd' | 'scalar' | null} wanted @param {number} threads */
   constructor(server, manifest, wanted, threads) {
     super();
     this.#server = server;
@@ -144,7 +144,7 @@ export class Device extends EventTarget {
     const ms = await rust.warmUp(true);
     this.#whole = true;
     const shared = Object.fromEntries(frontOf(SHARED).map((name) => [name, parts[name]]));
-    this.#helpers?.load(JSON.stringify(this.manifest), SHARED, shared);
+    this.#helpers?.load(JSON.stringify(this.manifest), SHARED, 'whole', shared);
     return { bytes, ms };
   }
 
@@ -253,7 +253,7 @@ export class Device extends EventTarget {
     this.#codecs.set(codec.name, codec);
     const ms = await rust.warmUp();
     // The first label does not wait for them.
-    this.#helpers?.load(JSON.stringify(this.manifest), codec.split, await this.#front(codec));
+    this.#helpers?.load(JSON.stringify(this.manifest), codec.split, 'codec', await this.#front(codec));
     return withFront ? ms : null;
   }
 

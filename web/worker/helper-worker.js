@@ -10,8 +10,8 @@
  */
 /**
  * @typedef {object} RustHelper
- * @property {(manifest: string, split: string, parts: Record<string, Uint8Array>) => void} load
- * @property {(split: string, seen: Uint8Array, first: number, end: number) => Promise<Float32Array>} rows
+ * @property {(manifest: string, split: string, purpose: string, parts: Record<string, Uint8Array>) => void} load
+ * @property {(split: string, purpose: string, seen: Uint8Array, first: number, end: number) => Promise<Float32Array>} rows
  */
 
 /** Bytes of what the network sees. */
@@ -49,8 +49,8 @@ async function start(build, turn) {
 async function answer(message) {
   const started = await helper;
   if (!started) throw new Error('the helper was not started');
-  if (message.type === 'rows') return started.rows(message.split, message.seen, message.first, message.end);
-  started.load(message.manifest, message.split, message.parts);
-  for (let turn = 0; turn < WARM_UP; turn += 1) await started.rows(message.split, new Uint8Array(SEEN), 0, 4);
+  if (message.type === 'rows') return started.rows(message.split, message.purpose, message.seen, message.first, message.end);
+  started.load(message.manifest, message.split, message.purpose, message.parts);
+  for (let turn = 0; turn < WARM_UP; turn += 1) await started.rows(message.split, message.purpose, new Uint8Array(SEEN), 0, 4);
   return undefined;
 }

@@ -4,7 +4,8 @@
 import { HELPER } from './download.js';
 
 /** @typedef {import('../../device-wasm/src/types.d.ts').Helpers} HelpersOfDevice */
-/** @typedef {{ type: 'start', build: string, turn: number } | { type: 'load', id: number, manifest: string, split: string, parts: Record<string, Uint8Array> } | { type: 'rows', id: number, split: string, seen: Uint8Array, first: number, end: number }} ToHelper */
+/** @typedef {'codec' | 'whole'} Purpose what a front is for: by that it is as exact as it must be */
+/** @typedef {{ type: 'start', build: string, turn: number } | { type: 'load', id: number, manifest: string, split: string, purpose: Purpose, parts: Record<string, Uint8Array> } | { type: 'rows', id: number, split: string, purpose: Purpose, seen: Uint8Array, first: number, end: number }} ToHelper */
 /** @typedef {{ id: number, values?: Float32Array, error?: string }} FromHelper */
 
 /** With more, each computes mostly what its neighbours compute as well. */
@@ -34,16 +35,16 @@ class Helper {
     this.#worker.postMessage(/** @type {ToHelper} */ ({ type: 'start', build, turn }));
   }
 
-  /** @param {string} manifest @param {string} split @param {Record<string, Uint8Array>} parts */
-  async load(manifest, split, parts) {
-    await this.#ask((id) => ({ type: 'load', id, manifest, split, parts }), []);
+  /** @param {string} manifest @param {string} split @param {Purpose} purpose @param {Record<string, Uint8Array>} parts */
+  async load(manifest, split, purpose, parts) {
+    await this.#ask((id) => ({ type: 'load', id, manifest, split, purpose, parts }), []);
   }
 
-  /** @param {string} split @param {Uint8Array} seen @param {number} first @param {number} end @returns {Promise<Float32Array>} */
-  async rows(split, seen, first, end) {
+  /** @param {string} split @param {Purpose} purpose @param {Uint8Array} seen @param {number} first @param {number} end @returns {Promise<Float32Array>} */
+  async rows(split, purpose, seen, first, end) {
     const late = setTimeout(() => this.end('it did not answer'), LATE_MS);
     try {
-      const values = await this.#ask((id) => ({ type: 'rows', id, split, seen, first, end }), [seen.buffer]);
+      const values = await this.#ask((id) => ({ type: 'rows', id, split, purpose, seen, first, end }), [seen.buffer]);
       if (!values) throw new Error('a helper gave no values');
       return values;
     } finally {
@@ -81,7 +82,7 @@ class Helper {
 /** Some helpers; without any once one of them fails, for whoever helps must be quick. @implements {HelpersOfDevice} */
 export class Helpers {
   /** @type {Helper[]} */ #helpers;
-  /** Splits that every one of them has. @type {Set<string>} */ #splits = new Set();
+  /** Splits, with what for, that every one of them has. @type {Set<string>} */ #fronts = new Set();
   #next = 0;
 
   /** @param {string} build @param {number} turn @param {number} count */
@@ -91,29 +92,29 @@ export class Helpers {
 
   /**
    * Gives all of them the front of a split. What fails is told on the console: the device does without.
-   * @param {string} manifest @param {string} split @param {Record<string, Uint8Array>} parts
+   * @param {string} manifest @param {string} split @param {Purpose} purpose @param {Record<string, Uint8Array>} parts
    */
-  async load(manifest, split, parts) {
-    if (this.#splits.has(split)) return;
+  async load(manifest, split, purpose, parts) {
+    if (this.#fronts.has(`${split} ${purpose}`)) return;
     try {
-      await Promise.all(this.#helpers.map((helper) => helper.load(manifest, split, parts)));
-      this.#splits.add(split);
+      await Promise.all(this.#helpers.map((helper) => helper.load(manifest, split, purpose, parts)));
+      this.#fronts.add(`${split} ${purpose}`);
     } catch (error) {
       this.#giveUp(error);
     }
   }
 
-  /** @param {string} split */
-  count(split) {
-    return this.#splits.has(split) ? this.#helpers.length : 0;
+  /** @param {string} split @param {Purpose} purpose */
+  count(split, purpose) {
+    return this.#fronts.has(`${split} ${purpose}`) ? this.#helpers.length : 0;
   }
 
-  /** @param {string} split @param {Uint8Array} seen @param {number} first @param {number} end @returns {Promise<Float32Array>} */
-  async ask(split, seen, first, end) {
+  /** @param {string} split @param {Purpose} purpose @param {Uint8Array} seen @param {number} first @param {number} end @returns {Promise<Float32Array>} */
+  async ask(split, purpose, seen, first, end) {
     const helper = this.#helpers[this.#next % this.#helpers.length];
     this.#next += 1;
     try {
-      return await helper.rows(split, seen, first, end);
+      return await helper.rows(split, purpose, seen, first, end);
     } catch (error) {
       this.#giveUp(error);
       throw error;
@@ -124,7 +125,7 @@ export class Helpers {
   dispose() {
     const helpers = this.#helpers;
     this.#helpers = [];
-    this.#splits.clear();
+    this.#fronts.clear();
     for (const helper of helpers) helper.end('it is not needed any more');
   }
 

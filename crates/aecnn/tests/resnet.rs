@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use aecnn::manifest::Manifest;
 use aecnn::preprocess::{INPUT, Preprocessing, normalise};
-use aecnn::resnet::{CLASSES, Precision, ResNet50, TailGradient, part_names, trainable};
+use aecnn::resnet::{CLASSES, Front, Precision, ResNet50, TailGradient, part_names, trainable};
 use aecnn::weights::Weights;
 use aecnn::{Split, Variant};
 use burn::tensor::{Device, Tensor, TensorData, s};
@@ -121,6 +121,30 @@ fn rows_of_a_feature_are_those_of_the_whole() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn a_coarse_front_is_near_and_so_are_its_rows() {
+    let device = Device::flex();
+    let picture = input(&golden(), &device).slice(s![0..1]);
+    let network = load(&model_folder(), Variant::V1, &device);
+    let squares = |of: Tensor<4>| of.powi_scalar(2).sum().into_scalar::<f32>();
+    for split in [Split::Stage1, Split::Stage2, Split::Stage3] {
+        let coarse = with_weights(&model_folder(), |weights| {
+            Front::load(Variant::V1, split, weights, Precision::Coarse, &device).unwrap()
+        });
+        let ours = coarse.forward(picture.clone());
+        let theirs = network.front(split).forward(picture.clone());
+        let wanted = 1..ours.dims()[2] - 1;
+        let rows = coarse.rows(picture.clone(), wanted.clone());
+        let of_rows = squares(rows - ours.clone().slice(s![.., .., wanted])).sqrt();
+        let error = squares(ours - theirs.clone()).sqrt();
+        let length = squares(theirs).sqrt();
+        assert!(error < 0.04 * length, "{split}: {error} of {length}");
+        assert!(of_rows <= error, "{split}: rows {of_rows}, {error}");
+        // Processors without such products compute as ever.
+        assert_eq!(error > 0.0, cfg!(target_arch = "x86_64"), "{split}");
     }
 }
 

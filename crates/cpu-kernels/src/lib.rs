@@ -23,7 +23,7 @@ mod pool;
 mod winograd;
 
 pub use activation::Activation;
-pub use conv::{After, Conv};
+pub use conv::{After, Conv, Products};
 #[cfg(not(target_family = "wasm"))]
 pub use parallel::start_threads;
 pub use parallel::{map, within};

@@ -8,11 +8,11 @@ mod tile;
 
 use crate::arch::{Instructions, Kernel, dispatch};
 use crate::kernel::{
-    BLOCK, Convolve, Kept, Layout, Multiply, Panels, Pixel, Scratch, keep, place, together,
+    BLOCK, Convolve, Kept, Layout, Multiply, Pairs, Panels, Pixel, Scale, Scratch, keep, together,
     with_scratch,
 };
 use crate::parallel::{for_each_part, rows_of_part};
-use crate::{Activation, After};
+use crate::{Activation, After, Products};
 use tile::{A, KERNEL, M, TAPS, Tiles};
 
 /// Bytes of transformed tiles that are worked on together, as much as stays near the processor.
@@ -34,7 +34,7 @@ impl Filters {
     /// From weights `[out, in, 3, 3]`.
     pub(crate) fn new(weights: &[f32], [channels_in, channels_out]: [usize; 2]) -> Self {
         let shape = [channels_out, channels_in, 1, 1];
-        let layout = Layout::best();
+        let layout = Layout::best(Products::Fine);
         let panels = (0..A * A)
             .map(|position| {
                 let (rows, columns) = (KERNEL[position / A], KERNEL[position % A]);
@@ -112,17 +112,22 @@ impl Filters {
         let channels_in = tiles.input.channels;
         let (count, read, together) = (tiles.count(), channels_in / 2, together::<S>());
         let of_position = count.next_multiple_of(together) * read;
-        let Scratch { floats, pairs } = scratch;
-        floats.resize(A * A * (channels_in + count * (1 + channels_out)), 0.0);
-        pairs.resize(read + A * A * of_position, 0);
-        let (transformed, rest) = floats.split_at_mut(A * A * channels_in);
-        let (worth, products) = rest.split_at_mut(A * A * count);
-        let (one, pairs) = pairs.split_at_mut(read);
+        let Scratch {
+            floats,
+            words,
+            scales,
+        } = scratch;
+        floats.resize(A * A * (channels_in + count * channels_out), 0.0);
+        words.resize(read + A * A * of_position, 0);
+        scales.resize(A * A * count, Scale::default());
+        let (transformed, products) = floats.split_at_mut(A * A * channels_in);
+        let (own, words) = words.split_at_mut(read);
         for tile in 0..count {
             tiles.read(simd, tile, &self.zeros[..channels_in], transformed);
             for (position, values) in transformed.chunks_exact(channels_in).enumerate() {
-                worth[position * count + tile] = keep(simd, std::iter::once(values), one);
-                place(one, [tile, together], &mut pairs[position * of_position..]);
+                let words = &mut words[position * of_position..];
+                scales[position * count + tile] =
+                    keep::<S, Pairs>(simd, values, [tile, together], own, words);
             }
         }
         let pixels = pixels(count, [0, channels_out]);
@@ -132,8 +137,8 @@ impl Filters {
             for (index, pixels) in pixels.chunks(block).enumerate() {
                 let first = index * block;
                 let kept = Kept {
-                    pairs: &pairs[position * of_position + first * read..],
-                    worth: &worth[position * count + first..],
+                    words: &words[position * of_position + first * read..],
+                    scales: &scales[position * count + first..],
                 };
                 let bias = &self.zeros[..channels_out];
                 simd.run(Multiply {
@@ -159,7 +164,7 @@ impl Filters {
     ) -> &'a [f32] {
         let channels_in = tiles.input.channels;
         let count = tiles.count();
-        let Scratch { floats, pairs } = scratch;
+        let Scratch { floats, words, .. } = scratch;
         floats.resize(
             A * A * (channels_in + count * (channels_in + channels_out)),
             0.0,
@@ -179,6 +184,7 @@ impl Filters {
         for ((panels, input), output) in self.panels.iter().zip(inputs).zip(outputs) {
             simd.run(Convolve {
                 input,
+                channels: channels_in,
                 rows: 1,
                 row_step: 0,
                 row_length: channels_in,
@@ -187,7 +193,7 @@ impl Filters {
                 residual: None,
                 relu: false,
                 pixels: &pixels,
-                scratch: pairs,
+                scratch: words,
                 output,
             });
         }

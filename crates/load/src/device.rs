@@ -9,6 +9,7 @@ use burn::tensor::Device;
 use device_wasm::encode::{FrameSettings, Picture, encode_picture};
 use device_wasm::error::DeviceError;
 use device_wasm::model::{LoadedModel, load_front};
+use device_wasm::strips::Purpose;
 use image::RgbaImage;
 use wire::{CodecInfo, Hello};
 
@@ -92,7 +93,8 @@ impl NativeDevice {
             entry.file.check(&codec)?;
         }
         let device = Device::flex();
-        let front = load_front(&manifest, entry.split, &parts, &device)?;
+        let front = load_front(&manifest, entry.split, Purpose::Codec, &parts, &device)?;
+        let front = (Purpose::Codec, front);
         let model = LoadedModel::new(&manifest, entry.split, front, &codec, &device)?;
         let rate = choice
             .rate

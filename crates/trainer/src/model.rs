@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use aecnn::Split;
 use aecnn::codec::CodecFile;
 use aecnn::manifest::{FileEntry, Manifest};
-use aecnn::resnet::{Precision, ResNet50, TailGradient, part_names, trainable};
+use aecnn::resnet::{Front, Precision, ResNet50, TailGradient, part_names, trainable};
 use aecnn::weights::{Weights, WeightsError};
 use anyhow::{Context, Result};
 use burn::tensor::Device;
@@ -49,6 +49,17 @@ impl ModelFolder {
             variant, classes, ..
         } = self.manifest;
         self.with_weights(|weights| ResNet50::load(variant, classes, weights, device))
+    }
+
+    /// The front of `split` in `precision` on `device`.
+    pub(crate) fn front(
+        &self,
+        split: Split,
+        precision: Precision,
+        device: &Device,
+    ) -> Result<Front> {
+        let variant = self.manifest.variant;
+        self.with_weights(|weights| Front::load(variant, split, weights, precision, device))
     }
 
     /// The tail of `split` with its gradient.

@@ -67,7 +67,9 @@ async fn webgpu(_on_lost: Option<Function>) -> Result<Backend, DeviceError> {
 /// Opens `cpu`.
 #[cfg(feature = "cpu")]
 pub(super) fn cpu() -> Result<Backend, DeviceError> {
-    let label = if cfg!(target_feature = "simd128") {
+    let label = if cfg!(target_feature = "relaxed-simd") {
+        "cpu (relaxed simd)"
+    } else if cfg!(target_feature = "simd128") {
         "cpu (simd)"
     } else {
         "cpu"

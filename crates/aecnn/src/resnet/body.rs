@@ -22,20 +22,22 @@ pub(super) enum Body {
 }
 
 impl Body {
-    /// The stem if `stem`, and the stages (0 to 3) of `stages`.
+    /// The stem if `stem`, and the stages (0 to 3) of `stages`; in `precision`, where the device has it.
     pub(super) fn load(
         stem: bool,
         stages: Range<usize>,
         variant: Variant,
         weights: &Weights<'_>,
+        precision: Precision,
         device: &Device,
     ) -> Result<Self, WeightsError> {
         #[cfg(feature = "cpu")]
         if kernels::serve(device) {
-            return kernels::Layers::load(stem, stages, variant, weights).map(Self::Kernels);
+            return kernels::Layers::load(stem, stages, variant, weights, precision)
+                .map(Self::Kernels);
         }
         let layers = tensors::Layers::load(stem, stages, variant, weights, device)?;
-        Ok(Self::Tensors(Box::new(layers)))
+        Ok(Self::Tensors(Box::new(layers.with_precision(precision))))
     }
 
     /// In this precision, where it is by burn's operations.

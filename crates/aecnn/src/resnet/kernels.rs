@@ -7,9 +7,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use cpu_kernels::{Activation, After, Conv, map, max_pool, mean, within};
+use cpu_kernels::{Activation, After, Conv, Products, map, max_pool, mean, within};
 
 use super::plan::{self, BlockConfig, Convolutions, Layer};
+use super::precision::Precision;
 use crate::Variant;
 use crate::weights::{Weights, WeightsError};
 
@@ -52,15 +53,24 @@ impl Layers {
         stages: Range<usize>,
         variant: Variant,
         weights: &Weights<'_>,
+        precision: Precision,
     ) -> Result<Self, WeightsError> {
+        // What the stem and the first block round, all that follows makes larger: it would be most of the error.
+        let products = |index, block| match precision {
+            Precision::Coarse if (index, block) != (0, 0) => Products::Coarse,
+            _ => Products::Fine,
+        };
         Ok(Self {
             stem: stem
-                .then(|| conv("stem", STEM, weights).map(Arc::new))
+                .then(|| conv("stem", STEM, weights, Products::Fine).map(Arc::new))
                 .transpose()?,
             stages: stages
                 .map(|index| {
                     plan::blocks(variant, index)
-                        .map(|(name, config)| Bottleneck::load(&name, config, weights))
+                        .enumerate()
+                        .map(|(block, (name, config))| {
+                            Bottleneck::load(&name, config, weights, products(index, block))
+                        })
                         .collect::<Result<_, _>>()
                         .map(Arc::new)
                 })
@@ -108,7 +118,12 @@ impl Layers {
 }
 
 /// The convolution of the tensors `block.name.weight` and `block.name.bias`.
-fn conv(block: &str, layer: Layer, weights: &Weights<'_>) -> Result<Conv, WeightsError> {
+fn conv(
+    block: &str,
+    layer: Layer,
+    weights: &Weights<'_>,
+    products: Products,
+) -> Result<Conv, WeightsError> {
     let Layer {
         name,
         channels,
@@ -119,7 +134,7 @@ fn conv(block: &str, layer: Layer, weights: &Weights<'_>) -> Result<Conv, Weight
     let shape = [channels_out, channels_in, kernel, kernel];
     let values = weights.values(&format!("{block}.{name}.weight"), &shape)?;
     let bias = weights.values(&format!("{block}.{name}.bias"), &[channels_out])?;
-    Ok(Conv::new(&values, bias, channels, kernel, stride))
+    Ok(Conv::new(&values, bias, channels, kernel, stride, products))
 }
 
 fn stem(conv: &Conv, input: &Activation) -> Activation {
@@ -143,9 +158,10 @@ impl Bottleneck {
         name: &str,
         config: BlockConfig,
         weights: &Weights<'_>,
+        products: Products,
     ) -> Result<Self, WeightsError> {
         Ok(Self {
-            convolutions: config.convolutions(|layer| conv(name, layer, weights))?,
+            convolutions: config.convolutions(|layer| conv(name, layer, weights, products))?,
             stride: config.stride,
             width: config.width,
         })

@@ -55,7 +55,8 @@ pub struct Front {
 }
 
 impl Front {
-    /// Builds the front of `split` from the parts in [`front_parts`].
+    /// Builds the front of `split` from the parts in [`front_parts`], in `precision`: it takes a picture in
+    /// [`Precision::forth`].
     ///
     /// # Errors
     ///
@@ -64,10 +65,12 @@ impl Front {
         variant: Variant,
         split: Split,
         weights: &Weights<'_>,
+        precision: Precision,
         device: &Device,
     ) -> Result<Self, WeightsError> {
+        let stages = 0..split.stages();
         Ok(Self {
-            body: Body::load(true, 0..split.stages(), variant, weights, device)?,
+            body: Body::load(true, stages, variant, weights, precision, device)?,
         })
     }
 
@@ -110,8 +113,9 @@ impl Tail {
         weights: &Weights<'_>,
         device: &Device,
     ) -> Result<Self, WeightsError> {
+        let (stages, precision) = (split.stages()..STAGES, Precision::Single);
         Ok(Self {
-            body: Body::load(false, split.stages()..STAGES, variant, weights, device)?,
+            body: Body::load(false, stages, variant, weights, precision, device)?,
             head: load_head(classes, weights, device)?,
         })
     }
@@ -158,8 +162,9 @@ impl ResNet50 {
         weights: &Weights<'_>,
         device: &Device,
     ) -> Result<Self, WeightsError> {
+        let precision = Precision::Single;
         Ok(Self {
-            body: Body::load(true, 0..STAGES, variant, weights, device)?,
+            body: Body::load(true, 0..STAGES, variant, weights, precision, device)?,
             head: load_head(classes, weights, device)?,
         })
     }

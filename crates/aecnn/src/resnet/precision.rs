@@ -3,12 +3,15 @@
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{FloatDType, Tensor};
 
-/// In which numbers a network computes on a graphics device.
+/// In which numbers a network computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precision {
-    /// Single.
+    /// Single, or on a processor fixed point that is as good.
     Single,
-    /// Half: forth in 16 bits with ten of fraction, in which the weights are stored; back in 16 bits with the range of
+    /// Products of 8-bit numbers, on a processor that has more of them at once; elsewhere as [`Self::Single`]. A feature is then
+    /// within some hundredths, which is little beside what a codec leaves of it.
+    Coarse,
+    /// Half, on a graphics device: forth in 16 bits with ten of fraction, in which the weights are stored; back in 16 bits with the range of
     /// single precision, for gradients are small. Sums and everything behind the last stage stay single.
     Half,
 }
@@ -18,7 +21,7 @@ impl Precision {
     #[must_use]
     pub fn forth(self) -> FloatDType {
         match self {
-            Self::Single => FloatDType::F32,
+            Self::Single | Self::Coarse => FloatDType::F32,
             Self::Half => FloatDType::F16,
         }
     }
@@ -26,7 +29,7 @@ impl Precision {
     /// The type of gradients.
     pub(super) fn back(self) -> FloatDType {
         match self {
-            Self::Single => FloatDType::F32,
+            Self::Single | Self::Coarse => FloatDType::F32,
             Self::Half => FloatDType::BF16,
         }
     }

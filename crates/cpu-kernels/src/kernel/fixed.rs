@@ -1,34 +1,25 @@
-//! In fixed point: 16-bit numbers, multiplied in pairs and summed in 32 bits. One instruction
-//! does twice the products of one in single precision.
+//! In fixed point: numbers of which a word holds several ([`Numbers`]), multiplied word by word and summed in 32 bits. One
+//! instruction does two or four times the products of one in single precision.
 //!
-//! What a pixel reads has a step of its own, and so has each output channel's weights ([`Panels`]). By them
-//! both are made as long, as vectors, as they can be: what comes of two vectors is at most the product of their
-//! lengths, which 32 bits must hold. The result is that of single precision up to some ten-thousandths of
-//! that product. A pixel that reads anything that is not finite, or whose square is not, becomes NaN in
-//! all its channels.
+//! What a pixel reads has a scale of its own, and so has each output channel's weights ([`Panels`]). A pixel that reads
+//! anything that is not finite becomes NaN in all its channels.
 //!
 //! [`Panels`]: super::Panels
 
-use pulp::Simd;
-
+use super::numbers::{Numbers, Scale};
 use super::{BLOCK, Convolve, Finish, Panels, Pixel, VECTORS, by_panel};
 use crate::arch::Instructions;
 
-/// Pairs of inputs that are kept, as much as stays in the second cache.
-const MOST_PAIRS: usize = 64 << 10;
+/// Words of inputs that are kept, as much as stays in the second cache.
+const MOST_WORDS: usize = 64 << 10;
 
-/// The length of what a pixel reads, in its steps: no number can then be beyond 16 bits.
-const LENGTH: f32 = 32_000.0;
-
-/// The length of an output channel's weights, in their steps. Numbers are rounded by at most a half, so that even of
-/// 2^16 of them two vectors have less than 2^31 as their product.
-pub(super) const WEIGHTS_LENGTH: f32 = 66_000.0;
-
-/// Vectors that are not longer are as good as zero: the square of their length may not be told.
-const LEAST: f32 = 1e-18;
+/// With fewer channels an input pixel's extent is not kept for all that read it.
+const FEW_CHANNELS: usize = 16;
 
 #[inline(always)]
-pub(super) fn run<S: Instructions, const TILE: usize>(simd: S, convolve: Convolve<'_>) {
+pub(super) fn run<S: Instructions, N: Numbers, const TILE: usize>(simd: S, convolve: Convolve<'_>) {
+    let many = convolve.rows > 1 && convolve.channels >= FEW_CHANNELS;
+    let extents = many.then(|| Extents::<N>::new(simd, &convolve));
     let Convolve {
         input,
         rows,
@@ -41,68 +32,120 @@ pub(super) fn run<S: Instructions, const TILE: usize>(simd: S, convolve: Convolv
         pixels,
         scratch,
         output,
+        ..
     } = convolve;
-    let read = rows * row_length.div_ceil(2);
-    let tiles = (MOST_PAIRS / read / TILE).clamp(1, BLOCK / TILE);
-    let (one, kept) = two_of(scratch, read, tiles * read * TILE);
+    let row_words = row_length.div_ceil(N::IN_WORD);
+    let read = rows * row_words;
+    let tiles = (MOST_WORDS / read / TILE).clamp(1, BLOCK / TILE);
+    let spare = S::I32_LANES;
+    let (own, kept) = two_of(scratch, TILE * read + spare, tiles * read * TILE);
     let finish = Finish { residual, relu };
     for pixels in pixels.chunks(tiles * TILE) {
-        let mut worth = [0.0; BLOCK];
-        for ((index, pixel), worth) in pixels.iter().enumerate().zip(&mut worth) {
-            let row = |row: usize| &input[pixel.input + row * row_step..][..row_length];
-            *worth = keep(simd, (0..rows).map(row), one);
-            place(one, [index, TILE], kept);
+        let mut scales = [Scale::default(); BLOCK];
+        let of_tiles = pixels.chunks(TILE).zip(kept.chunks_exact_mut(read * TILE));
+        for ((pixels, kept), scales) in of_tiles.zip(scales.chunks_mut(TILE)) {
+            for (index, (pixel, scale)) in pixels.iter().zip(scales).enumerate() {
+                let starts = (0..rows).map(|row| pixel.input + row * row_step);
+                let extent = match &extents {
+                    Some(extents) => extents.of(starts.clone(), row_length),
+                    None => {
+                        let row = |start| &input[start..][..row_length];
+                        N::extent(simd, starts.clone().map(row))
+                    }
+                };
+                let (by, of_pixel) = N::scale(simd, extent);
+                *scale = of_pixel;
+                for (row, start) in starts.enumerate() {
+                    // In this order: each writes beyond its end, where the next begins.
+                    let own = &mut own[index * read + row * row_words..];
+                    N::narrow(simd, &input[start..], row_length, by, own);
+                }
+            }
+            simd.interleave::<TILE>(&own[..TILE * read], kept);
         }
         let kept = Kept {
-            pairs: kept,
-            worth: &worth,
+            words: kept,
+            scales: &scales,
         };
-        multiply::<S, TILE>(simd, kept, panels, bias, finish, pixels, output);
+        multiply::<S, N, TILE>(simd, kept, panels, bias, finish, pixels, output);
+    }
+}
+
+/// The extents of input pixels, for several output pixels read each of them.
+struct Extents<N: Numbers> {
+    first: usize,
+    channels: usize,
+    extents: Vec<N::Extent>,
+}
+
+impl<N: Numbers> Extents<N> {
+    /// Of all that the convolution's pixels read.
+    #[inline(always)]
+    fn new<S: Instructions>(simd: S, convolve: &Convolve<'_>) -> Self {
+        let starts = convolve.pixels.iter().map(|pixel| pixel.input);
+        let first = starts.clone().min().unwrap_or_default();
+        let end = starts.max().unwrap_or_default()
+            + (convolve.rows - 1) * convolve.row_step
+            + convolve.row_length;
+        let channels = convolve.channels;
+        let mut extents = Vec::with_capacity((end - first) / channels);
+        for values in convolve.input[first..end].chunks_exact(channels) {
+            extents.push(N::extent(simd, std::iter::once(values)));
+        }
+        Self {
+            first,
+            channels,
+            extents,
+        }
+    }
+
+    /// Of `length` values from each of `starts` on.
+    #[inline(always)]
+    fn of(&self, starts: impl Iterator<Item = usize>, length: usize) -> N::Extent {
+        let mut extent = N::Extent::default();
+        for start in starts {
+            let pixels = &self.extents[(start - self.first) / self.channels..];
+            for of_pixel in &pixels[..length / self.channels] {
+                extent = N::join(extent, *of_pixel);
+            }
+        }
+        extent
     }
 }
 
 /// What pixels read, in fixed point.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Kept<'a> {
-    /// For each tile of pixels that are computed together and each pair that they read: the tile's pairs.
-    pub(crate) pairs: &'a [i32],
-    /// What a step of each pixel is worth.
-    pub(crate) worth: &'a [f32],
+    /// For each tile of pixels that are computed together and each word that they read: the tile's words.
+    pub(crate) words: &'a [i32],
+    /// What the numbers of each pixel mean.
+    pub(crate) scales: &'a [Scale],
 }
 
-/// Brings what a pixel reads, of which each row has as many values, to fixed point; and tells what a step is worth.
+/// Brings values to fixed point, and puts their words beside those of the other pixels of their tile, of which this is
+/// `index` of `together`. `own` has place for the words.
 #[inline(always)]
-pub(crate) fn keep<'a, S: Instructions>(
+pub(crate) fn keep<S: Instructions, N: Numbers>(
     simd: S,
-    rows: impl ExactSizeIterator<Item = &'a [f32]> + Clone,
+    values: &[f32],
+    [index, together]: [usize; 2],
+    own: &mut [i32],
     kept: &mut [i32],
-) -> f32 {
-    let row_pairs = kept.len() / rows.len();
-    let mut squares = [simd.splat_f32s(0.0); 2];
-    for row in rows.clone() {
-        squares = add_squares(simd, squares, row);
-    }
-    let [a, b] = squares;
-    let (by, worth) = steps(simd.reduce_sum_f32s(simd.add_f32s(a, b)));
-    for (row, kept) in rows.zip(kept.chunks_exact_mut(row_pairs)) {
-        narrow(simd, row, by, kept);
-    }
-    worth
-}
-
-/// Puts the pairs of pixel `index` beside those of the other pixels of its tile, `together` in all.
-#[inline(always)]
-pub(crate) fn place(one: &[i32], [index, together]: [usize; 2], kept: &mut [i32]) {
-    let length = one.len() * together;
+) -> Scale {
+    let (by, scale) = N::scale(simd, N::extent(simd, std::iter::once(values)));
+    N::narrow(simd, values, values.len(), by, own);
+    let length = own.len() * together;
     let tile = &mut kept[index / together * length..][..length];
-    for (to, pair) in tile.chunks_exact_mut(together).zip(one) {
-        to[index % together] = *pair;
+    for (to, word) in tile.chunks_exact_mut(together).zip(own) {
+        to[index % together] = *word;
     }
+    scale
 }
 
 /// The convolution of pixels whose inputs are `kept`.
-#[inline(always)]
-pub(crate) fn multiply<S: Instructions, const TILE: usize>(
+#[cfg_attr(target_arch = "wasm32", inline(never))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+pub(crate) fn multiply<S: Instructions, N: Numbers, const TILE: usize>(
     simd: S,
     kept: Kept<'_>,
     panels: &Panels,
@@ -111,101 +154,57 @@ pub(crate) fn multiply<S: Instructions, const TILE: usize>(
     pixels: &[Pixel],
     output: &mut [f32],
 ) {
-    let weights: &[[S::i32s; VECTORS]] = S::as_simd_i32s(panels.pairs()).0.as_chunks().0;
-    let (weight_steps, biases) = (by_panel::<S>(panels.steps()), by_panel::<S>(bias));
+    let weights: &[[S::i32s; VECTORS]] = S::as_simd_i32s(panels.words()).0.as_chunks().0;
+    let (steps, biases) = (by_panel::<S>(panels.steps()), by_panel::<S>(bias));
+    let weights_sums = by_panel::<S>(panels.sums());
     let read = weights.len() / biases.len();
     let mut channel = 0;
-    let of_panels = weights.chunks_exact(read).zip(weight_steps).zip(biases);
-    for ((weights, weight_steps), bias) in of_panels {
-        let tiles = pixels.chunks(TILE).zip(kept.worth.chunks(TILE));
-        for ((tile, worth), pairs) in tiles.zip(kept.pairs.chunks_exact(read * TILE)) {
-            let sums = sums::<S, TILE>(simd, pairs, weights);
-            for ((pixel, sums), worth) in tile.iter().zip(sums).zip(worth) {
-                let worth = simd.splat_f32s(*worth);
-                let sums = std::array::from_fn(|v| {
-                    let step = simd.mul_f32s(worth, weight_steps[v]);
-                    simd.mul_add_e_f32s(simd.to_float(sums[v]), step, bias[v])
-                });
-                finish.write(simd, sums, *pixel, channel, output);
+    let of_panels = weights.chunks_exact(read).zip(steps).zip(biases);
+    for (panel, ((weights, steps), bias)) in of_panels.enumerate() {
+        let tiles = pixels.chunks(TILE).zip(kept.scales.chunks(TILE));
+        for ((tile, scales), words) in tiles.zip(kept.words.chunks_exact(read * TILE)) {
+            let sums = sums::<S, N, TILE>(simd, words, weights);
+            for ((pixel, sums), scale) in tile.iter().zip(sums).zip(scales) {
+                let mut results = *bias;
+                if N::SHIFTED {
+                    let zero = simd.splat_f32s(scale.zero);
+                    for (result, weights_sum) in results.iter_mut().zip(weights_sums[panel]) {
+                        *result = simd.mul_add_e_f32s(zero, weights_sum, *result);
+                    }
+                }
+                let step = simd.splat_f32s(scale.step);
+                for ((result, sum), weights_step) in results.iter_mut().zip(sums).zip(steps) {
+                    let step = simd.mul_f32s(step, *weights_step);
+                    *result = simd.mul_add_e_f32s(simd.to_float(sum), step, *result);
+                }
+                finish.write(simd, results, *pixel, channel, output);
             }
         }
         channel += VECTORS * S::F32_LANES;
     }
 }
 
-/// A pixel's inputs times their weights, in units of the two steps.
+/// The words of pixels times those of their weights, in units of the two steps.
 #[allow(
     clippy::needless_range_loop,
     reason = "with iterators the sums stay in memory, which takes twice the time"
 )]
 #[inline(always)]
-fn sums<S: Instructions, const TILE: usize>(
+fn sums<S: Instructions, N: Numbers, const TILE: usize>(
     simd: S,
-    pairs: &[i32],
+    words: &[i32],
     weights: &[[S::i32s; VECTORS]],
 ) -> [[S::i32s; VECTORS]; TILE] {
     let mut sums = [[simd.splat_i32s(0); VECTORS]; TILE];
-    for (pairs, weights) in pairs.as_chunks::<TILE>().0.iter().zip(weights) {
+    for (words, weights) in words.as_chunks::<TILE>().0.iter().zip(weights) {
         for i in 0..TILE {
-            let pair = simd.splat_i32s(pairs[i]);
+            let word = simd.splat_i32s(words[i]);
             for v in 0..VECTORS {
-                sums[i][v] = simd.add_i32s(sums[i][v], simd.dot(pair, weights[v]));
+                sums[i][v] = N::add_dot(simd, sums[i][v], word, weights[v]);
             }
         }
     }
     sums
-}
-
-/// Adds the squares of values.
-#[inline(always)]
-fn add_squares<S: Simd>(simd: S, [mut a, mut b]: [S::f32s; 2], values: &[f32]) -> [S::f32s; 2] {
-    let add = |to, values| simd.mul_add_e_f32s(values, values, to);
-    let (vectors, rest) = S::as_simd_f32s(values);
-    let (twos, one) = vectors.as_chunks();
-    for [one, two] in twos {
-        (a, b) = (add(a, *one), add(b, *two));
-    }
-    if let [one] = one {
-        a = add(a, *one);
-    }
-    if !rest.is_empty() {
-        b = add(b, simd.partial_load_f32s(rest));
-    }
-    [a, b]
-}
-
-/// From the square of the length of what a pixel reads: by what it is multiplied, and what a step of
-/// the result is worth; NaN if not everything is finite.
-#[inline(always)]
-fn steps(squares: f32) -> (f32, f32) {
-    match squares.is_finite() {
-        true => {
-            let length = squares.sqrt().max(LEAST);
-            (LENGTH / length, length / LENGTH)
-        }
-        false => (0.0, f32::NAN),
-    }
-}
-
-/// Values times `by` as pairs; one that is left over is beside a zero.
-#[inline(always)]
-fn narrow<S: Instructions>(simd: S, values: &[f32], by: f32, to: &mut [i32]) {
-    let by = simd.splat_f32s(by);
-    let narrow = |[a, b]: [S::f32s; 2]| simd.narrow(simd.mul_f32s(a, by), simd.mul_f32s(b, by));
-    let (vectors, rest) = S::as_simd_f32s(values);
-    let (twos, one) = vectors.as_chunks();
-    let (to_twos, to_rest) = to.split_at_mut(twos.len() * S::I32_LANES);
-    for (to, two) in S::as_mut_simd_i32s(to_twos).0.iter_mut().zip(twos) {
-        *to = narrow(*two);
-    }
-    if !to_rest.is_empty() {
-        let rest = simd.partial_load_f32s(rest);
-        let last = match one {
-            [one] => [*one, rest],
-            _ => [rest, simd.splat_f32s(0.0)],
-        };
-        simd.partial_store_i32s(to_rest, narrow(last));
-    }
 }
 
 /// As many numbers as `first`, and behind them as many as `second`.

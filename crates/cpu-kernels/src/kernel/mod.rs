@@ -2,6 +2,7 @@
 
 mod fixed;
 mod float;
+mod numbers;
 mod panels;
 
 use std::cell::RefCell;
@@ -10,8 +11,9 @@ use pulp::Simd;
 
 use crate::arch::{Instructions, Kernel};
 
-pub(crate) use fixed::{Kept, keep, place};
-pub(crate) use panels::{Layout, Panels};
+pub(crate) use fixed::{Kept, keep};
+pub(crate) use numbers::{Fours, Pairs, Scale};
+pub(crate) use panels::{Format, Layout, Panels};
 
 /// Vectors of output channels that are computed together. Weights are packed in panels of so
 /// many vectors.
@@ -44,6 +46,8 @@ pub(crate) struct Pixel {
 pub(crate) struct Convolve<'a> {
     /// The input, with its border.
     pub(crate) input: &'a [f32],
+    /// Values of a pixel of the input. Rows of the kernel begin with whole pixels.
+    pub(crate) channels: usize,
     /// Rows of the kernel.
     pub(crate) rows: usize,
     /// From one row of the kernel to the next in the input.
@@ -74,16 +78,18 @@ impl Kernel for Convolve<'_> {
         if self.rows * self.row_length == 0 {
             return;
         }
-        match (S::PAIRS, S::F32_LANES < 16) {
-            (true, true) => fixed::run::<S, TILE>(simd, self),
-            (true, false) => fixed::run::<S, LARGE_TILE>(simd, self),
-            (false, true) => float::run::<S, TILE>(simd, &mut self),
-            (false, false) => float::run::<S, LARGE_TILE>(simd, &mut self),
+        match (self.panels.format(), S::F32_LANES < 16) {
+            (Format::Fours, true) => fixed::run::<S, Fours, TILE>(simd, self),
+            (Format::Fours, false) => fixed::run::<S, Fours, LARGE_TILE>(simd, self),
+            (Format::Pairs, true) => fixed::run::<S, Pairs, TILE>(simd, self),
+            (Format::Pairs, false) => fixed::run::<S, Pairs, LARGE_TILE>(simd, self),
+            (Format::Floats, true) => float::run::<S, TILE>(simd, &mut self),
+            (Format::Floats, false) => float::run::<S, LARGE_TILE>(simd, &mut self),
         }
     }
 }
 
-/// A convolution of some pixels, each by one position, whose inputs have been brought to fixed point before.
+/// A convolution of some pixels, each by one position, whose inputs have been brought to [`Pairs`] before.
 pub(crate) struct Multiply<'a> {
     pub(crate) kept: Kept<'a>,
     pub(crate) panels: &'a Panels,
@@ -106,9 +112,11 @@ impl Kernel for Multiply<'_> {
         } = self;
         let finish = Finish::default();
         if S::F32_LANES < 16 {
-            fixed::multiply::<S, TILE>(simd, kept, panels, bias, finish, pixels, output);
+            fixed::multiply::<S, Pairs, TILE>(simd, kept, panels, bias, finish, pixels, output);
         } else {
-            fixed::multiply::<S, LARGE_TILE>(simd, kept, panels, bias, finish, pixels, output);
+            fixed::multiply::<S, Pairs, LARGE_TILE>(
+                simd, kept, panels, bias, finish, pixels, output,
+            );
         }
     }
 }
@@ -160,7 +168,8 @@ impl Finish<'_> {
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     pub(crate) floats: Vec<f32>,
-    pub(crate) pairs: Vec<i32>,
+    pub(crate) words: Vec<i32>,
+    pub(crate) scales: Vec<Scale>,
 }
 
 /// Does `work` with this thread's.
@@ -186,10 +195,14 @@ mod tests {
 
     /// A kernel of 2 rows that read `row_length` values each, at 8 pixels of which each begins 3 values behind the
     /// one before.
-    fn convolve<S: Instructions>(simd: S, row_length: usize) -> Vec<f32> {
+    fn convolve<S: Instructions>(simd: S, row_length: usize, format: Format) -> Vec<f32> {
         let row_step = row_length + 3 * 8;
         let weights = noise(CHANNELS * 2 * row_length, 1);
-        let panels = Panels::new(&weights, [CHANNELS, 1, 2, row_length], Layout::of::<S>());
+        let panels = Panels::new(
+            &weights,
+            [CHANNELS, 1, 2, row_length],
+            Layout::with::<S>(format),
+        );
         let pixels: Vec<Pixel> = (0..8)
             .map(|i| Pixel {
                 input: 3 * i,
@@ -200,6 +213,7 @@ mod tests {
         let mut output = vec![0.0; 8 * CHANNELS];
         Convolve {
             input: &noise(2 * row_step, 2),
+            channels: 1,
             rows: 2,
             row_step,
             row_length,
@@ -216,28 +230,39 @@ mod tests {
     }
 
     #[derive(Debug, Clone, Copy)]
-    struct Best(usize);
+    struct Best(usize, Format);
 
     impl Kernel for Best {
         type Output = Vec<f32>;
         #[inline(always)]
         fn with<S: Instructions>(self, simd: S) -> Vec<f32> {
-            convolve(simd, self.0)
+            convolve(simd, self.0, self.1)
         }
+    }
+
+    fn near(a: &[f32], b: &[f32], by: f32) -> bool {
+        a.iter().zip(b).all(|(a, b)| (a - b).abs() < by)
     }
 
     #[test]
     fn instruction_sets_agree() {
         for row_length in [1, 3, 21, 64, 100] {
-            let scalar = convolve(pulp::Scalar, row_length);
-            assert!(scalar.contains(&0.0) && scalar.iter().any(|v| *v > 1.0));
-            let best = crate::arch::dispatch(Best(row_length));
-            let near = |of: &[f32]| of.iter().zip(&scalar).all(|(a, b)| (a - b).abs() < 5e-3);
-            assert!(near(&best), "{row_length}: {best:?}\n{scalar:?}");
-            #[cfg(target_arch = "x86_64")]
-            if let Some(simd) = pulp::x86::V3::try_new() {
-                let third = simd.run(Best(row_length));
-                assert!(near(&third), "{row_length}: {third:?}\n{scalar:?}");
+            let exact = convolve(pulp::Scalar, row_length, Format::Floats);
+            assert!(exact.contains(&0.0) && exact.iter().any(|v| *v > 1.0));
+            for (format, within) in [
+                (Format::Floats, 1e-4),
+                (Format::Pairs, 5e-3),
+                (Format::Fours, 0.3),
+            ] {
+                let scalar = convolve(pulp::Scalar, row_length, format);
+                assert!(near(&scalar, &exact, within), "{format:?} {row_length}");
+                let best = crate::arch::dispatch(Best(row_length, format));
+                assert!(near(&best, &scalar, 1e-4), "{format:?} {row_length}");
+                #[cfg(target_arch = "x86_64")]
+                if let Some(simd) = pulp::x86::V3::try_new() {
+                    let third = simd.run(Best(row_length, format));
+                    assert!(near(&third, &scalar, 1e-4), "{format:?} {row_length}");
+                }
             }
         }
     }

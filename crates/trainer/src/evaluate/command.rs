@@ -54,6 +54,9 @@ pub(super) fn of(args: &EvaluateArgs) -> String {
     if let Some(limit) = pictures.limit {
         option("limit", &limit);
     }
+    if args.coarse {
+        words.push("--coarse".to_owned());
+    }
     words.join(" ")
 }
 

@@ -7,8 +7,9 @@ pub(crate) mod summary;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use aecnn::Split;
 use aecnn::codec::CodecFile;
-use aecnn::resnet::ResNet50;
+use aecnn::resnet::{Front, Precision, ResNet50};
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use clap::Args;
@@ -44,6 +45,9 @@ pub(crate) struct EvaluateArgs {
     /// Qualities of the picture codecs, 1 to 100.
     #[arg(long, value_delimiter = ',', default_value = "5,10,20,30,50,75,90")]
     quality: Vec<u8>,
+    /// Compute the features that codecs get by products of 8-bit numbers, as devices do where the processor has them.
+    #[arg(long)]
+    coarse: bool,
     #[command(flatten)]
     pictures: PictureArgs,
     /// Write the result as JSON.
@@ -143,6 +147,8 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
 struct Evaluation<'a> {
     model: &'a ModelFolder,
     network: &'a ResNet50,
+    /// Of every split that has a codec.
+    fronts: HashMap<Split, Front>,
     files: &'a [CodecFile],
     codecs: Vec<Codec<'a>>,
     picture_codecs: Vec<(PictureCodec, u8)>,
@@ -186,9 +192,17 @@ impl<'a> Evaluation<'a> {
             whole_feature_bytes: None,
             sent_feature_bytes: None,
         });
+        let fronts = files.iter().map(|file| {
+            let front = match args.coarse {
+                true => model.front(file.split, Precision::Coarse, device)?,
+                false => network.front(file.split),
+            };
+            Ok((file.split, front))
+        });
         Ok(Self {
             model,
             network,
+            fronts: fronts.collect::<Result<_>>()?,
             files,
             codecs: files
                 .iter()
@@ -234,7 +248,7 @@ impl<'a> Evaluation<'a> {
             let tail = self.network.tail(file.split);
             let feature = features
                 .entry(file.split)
-                .or_insert_with(|| self.network.front(file.split).forward(input.clone()));
+                .or_insert_with(|| self.fronts[&file.split].forward(input.clone()));
             let latents = codec.latents(feature.clone())?;
             for rate in &file.rates {
                 answers.push(codec.code(&latents, rate, &tail)?);

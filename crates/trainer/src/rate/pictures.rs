@@ -72,7 +72,7 @@ impl Pictures {
     ) -> Result<Batch> {
         let shape = [size, 3, INPUT, INPUT];
         let (inputs, seeds) = match precision {
-            Precision::Single => {
+            Precision::Single | Precision::Coarse => {
                 let whole = |input: &mut [f32], values: &[f32]| input.copy_from_slice(values);
                 let (inputs, seeds) = self.crops(step, size, seed, whole)?;
                 (TensorData::new(inputs, shape), seeds)

@@ -5,7 +5,7 @@ mod encoder;
 mod prepare;
 mod refine;
 
-use cpu_kernels::Conv;
+use cpu_kernels::{Conv, Products};
 
 pub(super) use self::decoder::Decoder;
 pub(super) use self::encoder::Encoder;
@@ -31,7 +31,7 @@ fn convolution(weights: &[f32], bias: &[f32], channels: [usize; 2], kernel: usiz
     }
     let mut wide_bias = bias.to_vec();
     wide_bias.resize(whole_groups(outputs), 0.0);
-    Conv::new(&padded, wide_bias, wide, kernel, 1)
+    Conv::new(&padded, wide_bias, wide, kernel, 1, Products::Fine)
 }
 
 /// Planes `[pictures, channels, positions]` of channels in whole groups.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, TensorData};
-use cpu_kernels::{Activation, After, Conv, map, mean};
+use cpu_kernels::{Activation, After, Conv, Products, map, mean};
 
 use crate::resnet::kernels::{Activations, Bottleneck};
 use crate::resnet::plan::{self, BlockConfig, Convolutions};
@@ -41,7 +41,7 @@ impl TailGradient {
             .flat_map(|index| plan::blocks(variant, index))
             .map(|(name, config)| {
                 Ok((
-                    Bottleneck::load(&name, config, weights)?,
+                    Bottleneck::load(&name, config, weights, Products::Fine)?,
                     Reverse::load(&name, config, weights)?,
                 ))
             })
