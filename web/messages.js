@@ -16,7 +16,7 @@
 /**
  * What the address of the page can set. Null: let the page choose.
  * @typedef {object} Settings
- * @property {'webgpu' | 'cpu' | 'scalar' | null} backend
+ * @property {'webgpu' | 'cpu' | 'simd' | 'scalar' | null} backend
  * @property {number | null} threads on the CPU; null: as many as suit the machine
  * @property {string | null} model a model's name, where the server has several
  * @property {string | null} split

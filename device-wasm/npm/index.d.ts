@@ -27,8 +27,8 @@ export interface LoadOptions {
   codec?: string;
   /** A rate's name or its index. Default: the codec's own. */
   rate?: string | number;
-  /** Default: WebGPU where the browser has it, else the CPU. `scalar`: the CPU without SIMD. */
-  backend?: 'webgpu' | 'cpu' | 'scalar';
+  /** Default: WebGPU where the browser has it, else the CPU. `simd`: the CPU without relaxed SIMD; `scalar`: without any. */
+  backend?: 'webgpu' | 'cpu' | 'simd' | 'scalar';
   /** Threads that share the front on the CPU, the device's own among them. They share no memory: the page need not be isolated. Default: as many as the machine has, up to 4. */
   threads?: number;
   onProgress?: (progress: Progress) => void;

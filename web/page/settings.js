@@ -20,7 +20,7 @@ import { WAY_KEYS } from './ways.js';
  * @property {number | null} channels null: all of the rate
  */
 
-const BACKENDS = /** @type {const} */ (['webgpu', 'cpu', 'scalar']);
+const BACKENDS = /** @type {const} */ (['webgpu', 'cpu', 'simd', 'scalar']);
 export const QUALITY = 75;
 /** The ways that are compared unless others are chosen. @type {WayKey[]} */
 export const COMPARED = ['features', 'jpeg', 'webp', 'raw'];

@@ -21,7 +21,7 @@ function badge(id, text, state) {
 
 /** @param {BackendMessage} message */
 export function showBackend({ name, reason, fallback, threads }) {
-  const shown = name.replace(/^cpu/, 'CPU').replace('(simd)', '(SIMD)').replace(/^webgpu/, 'WebGPU');
+  const shown = name.replace(/^cpu/, 'CPU').replace('(simd)', '(SIMD)').replace('(relaxed simd)', '(relaxed SIMD)').replace(/^webgpu/, 'WebGPU');
   badge('backend-badge', shown, fallback ? 'warn' : 'good');
   byId('backend-badge', HTMLElement).title = reason;
   fact('engine-backend', `${shown}${threads > 1 ? `, ${threads} threads` : ''}. ${reason}`);

@@ -59,7 +59,7 @@ test('the address brings back what the link to this page was made of', () => {
 });
 
 test('settings that cannot be used are named', () => {
-  for (const [query, said] of [['link=fast', /\?link=fast is not a link/], ['compare=jpeg,png', /not a list of ways/], ['quality=0', /5 to 95/], ['goal=speed', /latency:0\.8/], ['backend=tpu', /webgpu, cpu, scalar/], ['threads=0', /1 to 16/], ['threads=1.5', /1 to 16/], ['server=:', /not an address/]]) {
+  for (const [query, said] of [['link=fast', /\?link=fast is not a link/], ['compare=jpeg,png', /not a list of ways/], ['quality=0', /5 to 95/], ['goal=speed', /latency:0\.8/], ['backend=tpu', /webgpu, cpu, simd, scalar/], ['threads=0', /1 to 16/], ['threads=1.5', /1 to 16/], ['server=:', /not an address/]]) {
     assert.match(readSettings(at(`http://localhost/?${query}`)).complaint ?? '', /** @type {RegExp} */ (said));
   }
 });

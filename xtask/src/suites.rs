@@ -60,13 +60,14 @@ impl Tally {
 type Suite = (&'static str, fn() -> Result<Tally>);
 
 /// In the order of how soon they can fail. What comes later uses what came before.
-const SUITES: [Suite; 13] = [
+const SUITES: [Suite; 14] = [
     ("format", format),
     ("clippy", clippy),
     ("clippy-wasm", clippy_wasm),
     ("xtask", xtask),
     ("native", native_tests),
     ("codec-in-wasm", codec_in_wasm),
+    ("kernels-in-wasm", kernels_in_wasm),
     ("protocol", protocol),
     ("deploy", deploy),
     ("clients", clients),
@@ -146,9 +147,16 @@ fn clippy() -> Result<Tally> {
 
 fn clippy_wasm() -> Result<Tally> {
     tools::rust_target(wasm::TARGET)?;
-    // One package is enough: what differs between them is a few lines, and compiles with each. This one has gpu-kernels.
-    let package = Package::Webgpu;
-    Ok(Tally::check(process::run(
+    let mut tally = Tally::default();
+    // What differs between packages is a few lines: one has gpu-kernels, the other all of cpu-kernels.
+    for package in [Package::Webgpu, Package::Relaxed] {
+        tally.add(clippy_package(package));
+    }
+    Ok(tally)
+}
+
+fn clippy_package(package: Package) -> Tally {
+    Tally::check(process::run(
         process::cargo()
             .args([
                 "clippy",
@@ -161,7 +169,7 @@ fn clippy_wasm() -> Result<Tally> {
             .args(["--quiet", "--", "--deny", "warnings"])
             .env("CARGO_TARGET_DIR", workspace::wasm_target())
             .env("RUSTFLAGS", package.rustflags()),
-    )))
+    ))
 }
 
 fn xtask() -> Result<Tally> {
@@ -177,22 +185,32 @@ fn native_tests() -> Result<Tally> {
 }
 
 fn codec_in_wasm() -> Result<Tally> {
+    // What is not listed needs a library that does not run there.
+    in_wasm("feature-codec", &["--lib", "--test", "golden"], "")
+}
+
+/// The processor's kernels with the instructions of each of the browsers' packages.
+fn kernels_in_wasm() -> Result<Tally> {
+    let mut tally = Tally::default();
+    for package in [Package::Relaxed, Package::Simd, Package::Scalar] {
+        tally.add(in_wasm("cpu-kernels", &["--lib"], package.rustflags())?);
+    }
+    Ok(tally)
+}
+
+/// Tests of a member as WebAssembly, in Node.js.
+fn in_wasm(member: &str, tests: &[&str], rustflags: &str) -> Result<Tally> {
     tools::rust_target(WASI)?;
     tools::node()?;
     let runner = workspace::root().join("xtask/src/wasi-runner.mjs");
     cargo_test(
         process::cargo()
-            .args([
-                "test",
-                "--release",
-                "--package",
-                "feature-codec",
-                "--target",
-                WASI,
-            ])
-            // What is not listed needs a library that does not run there.
-            .args(["--lib", "--test", "golden", "--no-fail-fast", "--quiet"])
+            .args(["test", "--release", "--package", member])
+            .args(["--target", WASI])
+            .args(tests)
+            .args(["--no-fail-fast", "--quiet"])
             .env("CARGO_TARGET_DIR", workspace::wasm_target())
+            .env("RUSTFLAGS", rustflags)
             .env(
                 "CARGO_TARGET_WASM32_WASIP1_RUNNER",
                 format!("node --no-warnings {}", runner.display()),

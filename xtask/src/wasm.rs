@@ -20,6 +20,8 @@ pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 pub(crate) enum Package {
     /// WebGPU.
     Webgpu,
+    /// The CPU with relaxed SIMD.
+    Relaxed,
     /// The CPU with SIMD.
     #[value(alias = "cpu")]
     Simd,
@@ -28,12 +30,13 @@ pub(crate) enum Package {
 }
 
 impl Package {
-    pub(crate) const ALL: [Self; 3] = [Self::Webgpu, Self::Simd, Self::Scalar];
+    pub(crate) const ALL: [Self; 4] = [Self::Webgpu, Self::Relaxed, Self::Simd, Self::Scalar];
 
     /// The package's folder below `web/pkg`.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Webgpu => "webgpu",
+            Self::Relaxed => "relaxed",
             Self::Simd => "simd",
             Self::Scalar => "scalar",
         }
@@ -44,7 +47,8 @@ impl Package {
         match self {
             Self::Webgpu => "webgpu",
             Self::Simd => "simd",
-            Self::Scalar => "cpu",
+            // What burn does by SIMD does not compile with relaxed SIMD. The networks do not need it.
+            Self::Relaxed | Self::Scalar => "cpu",
         }
     }
 
@@ -52,7 +56,7 @@ impl Package {
     pub(crate) const fn profile(self) -> &'static str {
         match self {
             Self::Webgpu => "wasm",
-            Self::Simd | Self::Scalar => "wasm-cpu",
+            Self::Relaxed | Self::Simd | Self::Scalar => "wasm-cpu",
         }
     }
 
@@ -61,6 +65,7 @@ impl Package {
         match self {
             // Every browser that has WebGPU has SIMD.
             Self::Webgpu | Self::Simd => "-C target-feature=+simd128",
+            Self::Relaxed => "-C target-feature=+simd128,+relaxed-simd",
             Self::Scalar => "",
         }
     }
