@@ -21,8 +21,9 @@ function badge(id, text, state) {
 
 /** @param {BackendMessage} message */
 export function showBackend({ name, reason, fallback, threads }) {
-  const shown = name.replace(/^cpu/, 'CPU').replace('(simd)', '(SIMD)').replace('(relaxed simd)', '(relaxed SIMD)').replace(/^webgpu/, 'WebGPU');
-  badge('backend-badge', shown, fallback ? 'warn' : 'good');
+  const shown = name.replace(/^cpu/, 'CPU').replace('simd)', 'SIMD)').replace(/^webgpu/, 'WebGPU');
+  // On a telephone the badges share a line with the page's name.
+  badge('backend-badge', shown.replace('relaxed ', ''), fallback ? 'warn' : 'good');
   byId('backend-badge', HTMLElement).title = reason;
   fact('engine-backend', `${shown}${threads > 1 ? `, ${threads} threads` : ''}. ${reason}`);
 }

@@ -16,7 +16,8 @@ for (const [backend, shown] of [['cpu', 'CPU (relaxed SIMD)'], ['simd', 'CPU (SI
     const { page, close } = await open(demo.browser, `${demo.server.url}/?backend=${backend}`);
     await answered(page);
     const badge = (await page.textContent('#backend-badge')) ?? '';
-    assert.equal(badge, shown, 'the badge names what runs');
+    assert.equal(badge, shown.replace('relaxed ', ''), 'the badge names what runs');
+    assert.ok((await page.textContent('#engine-backend'))?.startsWith(shown), 'the facts name the package');
     for (const sample of samples) {
       await chooseSample(page, sample.file);
       const [best] = await top(page);
