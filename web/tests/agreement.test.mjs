@@ -60,29 +60,29 @@ async function decode() {
   await page.close();
 }
 
-/** @param {any} model @param {any} codec @returns {Promise<Report>} */
-async function native(model, codec) {
+/** @param {any} model @param {any} codec @param {boolean} coarse with the front as a browser with relaxed SIMD computes it @returns {Promise<Report>} */
+async function native(model, codec, coarse) {
   const program = resolve(REPOSITORY, process.env.TRAINER ?? 'target/release/trainer');
   if (!existsSync(program)) throw new Error(`${program} is missing: build it (cargo xtask test does) or name it in TRAINER`);
   const models = resolve(REPOSITORY, process.env.EDGE_SERVER_MODELS ?? 'models');
   const json = join(folder, `${codec.split}.json`);
   await promisify(execFile)(program, [
     'evaluate', '--model', join(models, model.name), '--codec', join(models, model.name, codec.file),
-    '--images', folder, '--labels', join(PICTURES, 'pictures.csv'), '--json', json, '--predictions',
+    '--images', folder, '--labels', join(PICTURES, 'pictures.csv'), '--json', json, '--predictions', ...(coarse ? ['--coarse'] : []),
   ], { maxBuffer: 1 << 24 });
   return JSON.parse(await readFile(json, 'utf8'));
 }
 
-for (const split of ['stem', 'stage2']) {
-  test(`the browser agrees with the native program at ${split}`, async (context) => {
+for (const [split, backend] of [['stem', 'cpu'], ['stage2', 'cpu'], ['stage2', 'simd']]) {
+  test(`the browser agrees with the native program at ${split} on ${backend}`, async (context) => {
     const model = await demo.server.model();
     const codec = model.codecs.find((/** @type {any} */ entry) => entry.split === split);
     assert.ok(codec, `there is no codec for ${split}`);
-    const { predictions } = await native(model, codec);
+    const { predictions } = await native(model, codec, backend === 'cpu');
     assert.ok(predictions.length >= PICTURES_AT_LEAST, `${predictions.length} pictures`);
     assert.equal(predictions[0].bytes.length, codec.rates.length, 'one method a rate');
 
-    const { page, close } = await open(demo.browser, `${demo.server.url}/?backend=cpu&split=${split}&codec=${codec.name}&rate=${codec.default_rate}`);
+    const { page, close } = await open(demo.browser, `${demo.server.url}/?backend=${backend}&split=${split}&codec=${codec.name}&rate=${codec.default_rate}`);
     await answered(page);
     /** @type {string[]} */
     const others = [];
