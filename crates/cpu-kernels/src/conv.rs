@@ -53,10 +53,9 @@ impl Method {
 }
 
 /// How exactly a convolution multiplies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Products {
     /// Results are within some ten-thousandths.
-    #[default]
     Fine,
     /// Where the processor has twice as many of them at once, of 8-bit numbers: results are within some hundredths. Elsewhere
     /// as above.

@@ -127,12 +127,12 @@ impl Networks {
     ) -> Result<Self, EngineError> {
         let alone = Backbones::default();
         let backbones = match backend == Backend::Flex {
-            true => in_use,
+            true => {
+                aecnn::start_threads();
+                in_use
+            }
             false => &alone,
         };
-        if backend == Backend::Flex {
-            aecnn::start_threads();
-        }
         let device = device(backend);
         let precision = precision(backend);
         let models = catalogue

@@ -4,7 +4,7 @@ mod command;
 mod pictures;
 pub(crate) mod summary;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use aecnn::Split;
@@ -192,12 +192,13 @@ impl<'a> Evaluation<'a> {
             whole_feature_bytes: None,
             sent_feature_bytes: None,
         });
-        let fronts = files.iter().map(|file| {
+        let splits: HashSet<Split> = files.iter().map(|file| file.split).collect();
+        let fronts = splits.into_iter().map(|split| {
             let front = match args.coarse {
-                true => model.front(file.split, Precision::Coarse, device)?,
-                false => network.front(file.split),
+                true => model.front(split, Precision::Coarse, device)?,
+                false => network.front(split),
             };
-            Ok((file.split, front))
+            Ok((split, front))
         });
         Ok(Self {
             model,
